@@ -1,0 +1,7 @@
+"""SDP, read and edited without loss, with its security attributes typed."""
+
+from imsmediasec.sdp.crypto import CryptoAttribute, InlineKey
+from imsmediasec.sdp.document import MediaDescription, Section, SessionDescription
+from imsmediasec.sdp.redact import redact
+
+__all__ = ["CryptoAttribute", "InlineKey", "MediaDescription", "Section", "SessionDescription", "redact"]
