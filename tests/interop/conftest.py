@@ -1,0 +1,96 @@
+"""Fixtures of the interop tests: peers that are always stopped, captures, folders.
+
+A peer that is not installed skips the test on a user's machine and fails it where CI=true.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pytest
+
+from .capture import Capture
+from .peers.baresip import Baresip
+from .peers.kamailio import Kamailio
+from .peers.pjsua import Pjsua
+from .peers.rtpengine import Rtpengine
+from .peers.sipp import Sipp
+from .process import MissingPeer
+from .relay import Relay
+
+
+class Stoppable(Protocol):
+    """Anything that runs until it is stopped."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+P = TypeVar("P", bound=Stoppable)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder is marked `interop`."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker("interop")
+
+
+class Lab:
+    """Starts peers in the test's folder and stops them, last first, when the test is over."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self._stack = stack
+
+    def _start(self, make: Callable[..., P], *args: Any, **options: Any) -> P:
+        try:
+            peer = make(*args, **options)
+        except MissingPeer as missing:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(str(missing))
+        self.stops(peer)
+        return peer
+
+    def stops(self, peer: Stoppable) -> None:
+        """Have something that the test started itself stopped with the rest."""
+        self._stack.callback(peer.stop)
+
+    def baresip(self, user: str, **options: Any) -> Baresip:
+        """A baresip, see its class for the options."""
+        return self._start(Baresip, self.folder, user, **options)
+
+    def pjsua(self, user: str, **options: Any) -> Pjsua:
+        """A pjsua2 softphone, see its class for the options."""
+        return self._start(Pjsua, self.folder, user, **options)
+
+    def kamailio(self, **options: Any) -> Kamailio:
+        """A registrar and forking proxy."""
+        return self._start(Kamailio, self.folder, **options)
+
+    def rtpengine(self, **options: Any) -> Rtpengine:
+        """A media relay with NG control."""
+        return self._start(Rtpengine, self.folder, **options)
+
+    def sipp(self, name: str, scenario: str | Path, **options: Any) -> Sipp:
+        """A SIPp run."""
+        return self._start(Sipp, self.folder, name, scenario, **options)
+
+    def capture(self, *ports: int, name: str = "capture") -> Capture:
+        """A capture on loopback of UDP to or from these ports."""
+        return self._start(Capture, self.folder, ports, name=name)
+
+    def relay(self, port: int, target: tuple[str, int], back_port: int, **options: Any) -> Relay:
+        """A delaying, dropping UDP relay."""
+        return self._start(Relay, port, target, back_port, **options)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """The workbench of one test."""
+    with ExitStack() as stack:
+        yield Lab(tmp_path, stack)
