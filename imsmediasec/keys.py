@@ -54,6 +54,9 @@ class SrtpKeys:
     roc: dict[int, int] = field(default_factory=dict)
     """Roll-over counter to start from, by SSRC; absent: 0. Sending uses it as it is; a receiver tries
     it and then 0, and keeps what authenticates, since peers differ (RFC 3711 3.3.1, RFC 4568 7.1.4)."""
+    same_transport: bool = True
+    """True: a stream that already runs hands its roll-over counters on to this key (RFC 3711 3.3.1).
+    False: address or port changed, so the counter starts at 0 (RFC 4568 7.1.4)."""
 
     def wipe(self) -> None:
         """Overwrite the key material."""

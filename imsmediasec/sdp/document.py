@@ -15,9 +15,11 @@ from imsmediasec.sdp.crypto import CryptoAttribute
 MAX_OCTETS = 262_144
 """Longer input is refused: no real session description comes near it."""
 
-_TYPE = re.compile(r"[a-z]=")
+_LINE = re.compile(r"[a-z]=[^\0]*\Z")
+# All lines at once: the common case costs one call. Each step is decided by one character.
+_ALL_LINES = re.compile(r"(?:[a-z]=[^\n\0]*\n)*(?:[a-z]=[^\n\0]*)?\Z")
 # RFC 8866 5.14. More than one WSP and a trailing blank are seen from real peers and do no harm.
-_MEDIA = re.compile(r"m=([!-~]+)[ \t]+(\d{1,6})(?:/(\d{1,9}))?[ \t]+([!-~]+)((?:[ \t]+[!-~]+)*)[ \t]*\Z")
+_MEDIA = re.compile(r"m=([!-~]+)[ \t]+(\d{1,6})(?:/(\d{1,9}))?[ \t]+([!-~]+)((?:[ \t]+[!-~]+)*)[ \t]*\r?\Z")
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 
@@ -116,13 +118,12 @@ class Section:
         if attributes is None:
             attributes = {}
             for line in self._lines:
-                if line.startswith("a="):
+                if line[0] == "a":
                     name, _, value = line[2:].rstrip("\r").partition(":")
-                    known = attributes.get(name)
-                    if known is None:
-                        attributes[name] = [value]
+                    if name in attributes:
+                        attributes[name].append(value)
                     else:
-                        known.append(value)
+                        attributes[name] = [value]
             self._attributes = attributes
         return attributes
 
@@ -132,12 +133,9 @@ class MediaDescription(Section):
 
     __slots__ = ("_crypto", "_media")
 
-    def __init__(self, lines: list[str], ending: str, offset: int) -> None:
+    def __init__(self, lines: list[str], ending: str, match: re.Match[str]) -> None:
         super().__init__(lines, ending)
         self._crypto: tuple[tuple[CryptoAttribute, ...], tuple[MalformedInput, ...]] | None = None
-        match = _MEDIA.match(lines[0].rstrip("\r"))
-        if match is None or int(match[2]) > 65535:
-            raise MalformedInput("the m= line cannot be read", clause="RFC 8866 5.14", offset=offset)
         self._media = match
 
     @property
@@ -187,7 +185,7 @@ class MediaDescription(Section):
             spans.append((match.span(4), proto))
         for (start, end), text in reversed(spans):
             line = line[:start] + text + line[end:]
-        changed = _MEDIA.match(line.rstrip("\r"))
+        changed = _MEDIA.match(line)
         if changed is None:
             raise ValueError("proto and port must fit an m= line")
         self._lines[0] = line
@@ -220,13 +218,13 @@ class MediaDescription(Section):
 class SessionDescription:
     """A whole SDP body. `str(doc)` and `bytes(doc)` give what was parsed, plus the edits."""
 
-    __slots__ = ("_terminated", "media", "session")
+    __slots__ = ("_trailer", "media", "session")
 
     session: Section
     """The lines before the first m-line."""
     media: tuple[MediaDescription, ...]
     """One entry an m-line, in order."""
-    _terminated: bool
+    _trailer: list[str]
 
     @classmethod
     def parse(cls, data: str | bytes) -> SessionDescription:
@@ -240,28 +238,30 @@ class SessionDescription:
         # Octets that are no UTF-8 survive as surrogates, and leave as they came.
         text = data if isinstance(data, str) else bytes(data).decode("utf-8", "surrogateescape")
         lines = text.split("\n")
-        self = cls.__new__(cls)
-        self._terminated = lines[-1] == ""
-        if self._terminated:
-            lines.pop()
-        if not lines or lines[0].rstrip("\r") != "v=0":
+        if lines[0].rstrip("\r") != "v=0":
             raise MalformedInput("an SDP body begins with v=0", clause="RFC 8866 5.1", offset=0)
+        trailer = [""] if lines[-1] == "" else []
+        if trailer:
+            lines.pop()
+        if _ALL_LINES.match(text) is None:
+            trailer = _check_lines(lines) + trailer
+        self = cls.__new__(cls)
+        self._trailer = trailer
+        starts = [position for position, line in enumerate(lines) if line.startswith("m=")]
         ending = "\r" if lines[0].endswith("\r") else ""
-        starts = []
-        for position, line in enumerate(lines):
-            if _TYPE.match(line) is None or "\0" in line:
-                if not line.strip() and not any(map(str.strip, lines[position:])):
-                    break  # blank lines at the very end: seen from real peers, kept
-                offset = sum(map(len, lines[:position])) + position
-                raise MalformedInput("an SDP line is a small letter, '=' and a value", clause="RFC 8866 5", offset=offset)
-            if line[0] == "m":
-                starts.append(position)
-        bounds = [*starts, len(lines)]
-        self.session = Section(lines[: bounds[0]], ending)
-        self.media = tuple(
-            MediaDescription(lines[start:end], ending, sum(map(len, lines[:start])) + start)
-            for start, end in zip(starts, bounds[1:], strict=True)
-        )
+        media = []
+        end = len(lines)
+        for start in reversed(starts):
+            section = lines[start:end]
+            match = _MEDIA.match(section[0])
+            if match is None or int(match[2]) > 65535:
+                offset = _offset(lines, start)
+                raise MalformedInput("the m= line cannot be read", clause="RFC 8866 5.14", offset=offset)
+            media.append(MediaDescription(section, ending, match))
+            end = start
+        media.reverse()
+        self.session = Section(lines[:end], ending)
+        self.media = tuple(media)
         return self
 
     def connection(self, media: MediaDescription) -> str | None:
@@ -276,8 +276,7 @@ class SessionDescription:
         lines = list(self.session._lines)
         for media in self.media:
             lines += media._lines
-        if self._terminated:
-            lines.append("")
+        lines += self._trailer
         return "\n".join(lines)
 
     def __bytes__(self) -> bytes:
@@ -290,6 +289,26 @@ class SessionDescription:
     def __repr__(self) -> str:
         kinds = ", ".join(f"{media.media_type} {media.proto}" for media in self.media)
         return f"<SessionDescription {kinds or 'without media'}>"
+
+
+def _check_lines(lines: list[str]) -> list[str]:
+    """Find the fault; blank lines at the very end are none: cut them off and return them."""
+    for position, line in enumerate(lines):
+        if _LINE.match(line) is None:
+            if not any(map(str.strip, lines[position:])):
+                blank = lines[position:]
+                del lines[position:]
+                return blank
+            raise MalformedInput(
+                "an SDP line is a small letter, '=' and a value",
+                clause="RFC 8866 5",
+                offset=_offset(lines, position),
+            )
+    return []
+
+
+def _offset(lines: list[str], position: int) -> int:
+    return sum(map(len, lines[:position])) + position
 
 
 def _attribute_name(line: str) -> str | None:

@@ -1,0 +1,137 @@
+"""What is known of one SIP dialog and of its media streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from imsmediasec.errors import LocalError
+from imsmediasec.keys import SrtpKeys
+from imsmediasec.negotiation.exchange import EXCHANGE_TABLE, ExchangeInput, ExchangeState
+from imsmediasec.negotiation.forking import FORK_TABLE, ForkInput, ForkPhase
+from imsmediasec.sdp.crypto import CryptoAttribute
+from imsmediasec.status import PeerAssertions
+from imsmediasec.policy import Quirk
+from imsmediasec.terms import Gate
+
+
+class Form(Enum):
+    """How an m-line carries its security."""
+
+    PASS = "pass"
+    """Not RTP, or already out of use: none of our business."""
+    PLAIN = "plain"
+    SECURE = "secure"
+    """RTP/SAVP(F) with a=crypto (RFC 4568)."""
+    OSRTP = "osrtp"
+    """RTP/AVP(F) with a=crypto (RFC 8643)."""
+    CAPNEG = "capneg"
+    """RTP/AVP(F) with potential configurations (RFC 5939)."""
+    REFUSED = "refused"
+    """Answered with port 0."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Stream:
+    """One m-line of one dialog, as agreed last."""
+
+    index: int
+    mid: str | None
+    media_type: str
+    form: Form
+    local: CryptoAttribute | None = None
+    """Our line: the key of what we send."""
+    remote: CryptoAttribute | None = None
+    send_keys: SrtpKeys | None = None
+    receive_keys: SrtpKeys | None = None
+    gate: Gate | None = None
+    local_transport: tuple[str | None, int] | None = None
+    """c= value and port of our last SDP."""
+    remote_transport: tuple[str | None, int] | None = None
+
+    @property
+    def protected(self) -> bool:
+        return self.local is not None and self.remote is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferedMedia:
+    """One m-line of an offer of ours."""
+
+    form: Form
+    proto: str
+    crypto: tuple[CryptoAttribute, ...] = ()
+    transport: tuple[str | None, int]
+    was_protected: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalOffer:
+    """An offer of ours that is open."""
+
+    media: tuple[OfferedMedia, ...]
+    fresh: bool
+    """Every key in it was made for it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MediaPlan:
+    """What we will answer to one m-line of the peer's offer, or agreed with it."""
+
+    form: Form
+    proto: str = ""
+    mid: str | None = None
+    media_type: str = ""
+    remote: CryptoAttribute | None = None
+    remote_transport: tuple[str | None, int] = (None, 0)
+    local: CryptoAttribute | None = None
+    local_transport: tuple[str | None, int] = (None, 0)
+    quirks: tuple[tuple[Quirk, str], ...] = ()
+    actual_configuration: str | None = None
+    """Value of a=acfg, with CAPNEG."""
+    refusal: str = ""
+
+
+@dataclass(kw_only=True)
+class Dialog:
+    """One dialog. `phase` is None until an offer/answer exchange has put keys into it."""
+
+    id: str
+    exchange: ExchangeState = ExchangeState.STABLE
+    phase: ForkPhase | None = None
+    streams: dict[int, Stream] = field(default_factory=dict)
+    local_offer: LocalOffer | None = None
+    remote_plan: tuple[MediaPlan, ...] | None = None
+    live: bool = False
+    answered_invite: bool = False
+    """The offer in the INVITE has its reliable answer here."""
+    answered_from_invite: bool = False
+    """It answers (answered) the offer in the INVITE: it has the key from there."""
+    failed: bool = False
+    """What it answered cannot be used."""
+    exposure_accepted: bool = False
+    """By policy or the user's word, media flows though B7 is not met."""
+    awaiting_decision: bool = False
+    reoffer_sent: bool = False
+    """A callee's one re-offer to a caller that did not re-key."""
+    peer: PeerAssertions | None = None
+
+    def step(self, what: ExchangeInput) -> None:
+        """Move the exchange. Raises LocalError if the table has no such row."""
+        state = EXCHANGE_TABLE.get((self.exchange, what))
+        if state is None:
+            raise LocalError(
+                f"dialog {self.id}: {what.value} while the exchange is {self.exchange.value}", clause="RFC 3264 4"
+            )
+        self.exchange = state
+
+    def can(self, what: ExchangeInput) -> bool:
+        return (self.exchange, what) in EXCHANGE_TABLE
+
+    def move(self, what: ForkInput) -> None:
+        """Move the fork phase. A dialog without keys has none, and stays so."""
+        if self.phase is not None:
+            phase = FORK_TABLE.get((self.phase, what))
+            if phase is None:
+                raise LocalError(f"dialog {self.id}: {what.value} in fork phase {self.phase.value}")
+            self.phase = phase

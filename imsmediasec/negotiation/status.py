@@ -1,0 +1,173 @@
+"""`SecurityStatus` derived from what is recorded: the streams, the fork phase, the key ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from imsmediasec.negotiation.dialog import Dialog, Form, Stream
+from imsmediasec.negotiation.forking import fork_state_of
+from imsmediasec.negotiation.ledger import KeyLedger
+from imsmediasec.policy import SecurityPolicy
+from imsmediasec.sdp.crypto import CryptoAttribute
+from imsmediasec.status import (
+    HolderKind,
+    Identity,
+    KeyHolder,
+    SecurityStatus,
+    SecurityWarning,
+    StreamStatus,
+)
+from imsmediasec.terms import (
+    Direction,
+    ForkState,
+    Gate,
+    Hop,
+    IdentitySource,
+    KeyManagement,
+    Requirement,
+    Scope,
+    Side,
+)
+
+_REASONS = {
+    HolderKind.TERMINATING_ENTITY: "it ends the protection",
+    HolderKind.SIGNALLING_PATH: "SDES: the key stands in the SDP that they pass on",
+    HolderKind.SIGNALLING_LISTENERS: "the SDP with the key went over a hop that is not protected",
+    HolderKind.FORKED_TERMINALS: "the key stood in the INVITE",
+    HolderKind.EARLY_DIALOG: "it answered an INVITE that holds the key",
+}
+_NAMES = {
+    HolderKind.SIGNALLING_PATH: "every SIP node on the path",
+    HolderKind.SIGNALLING_LISTENERS: "whoever can listen to the signalling",
+    HolderKind.FORKED_TERMINALS: "every terminal that the INVITE reached",
+}
+
+
+def derive(
+    *,
+    side: Side,
+    policy: SecurityPolicy,
+    dialog: Dialog | None,
+    other_dialogs: Iterable[str],
+    ledger: KeyLedger,
+    remote_target: str,
+    retargeted_to: tuple[str, ...],
+    notes: Iterable[SecurityWarning],
+) -> SecurityStatus:
+    """The status as of now. `other_dialogs`: ids of further dialogs that answered the same INVITE."""
+    identity = _identity(dialog, remote_target)
+    if dialog is None:
+        return SecurityStatus(
+            dialog=None,
+            streams=(),
+            terminating_entity=identity,
+            fork_state=ForkState.UNKNOWN,
+            warnings=tuple(notes),
+            retargeted_to=retargeted_to,
+        )
+    others = tuple(other_dialogs)
+    streams = tuple(
+        _stream_status(stream, dialog, identity, others, ledger, side)
+        for stream in dialog.streams.values()
+        if stream.form not in (Form.REFUSED, Form.PASS)
+    )
+    fork_state = ForkState.UNKNOWN if dialog.phase is None else fork_state_of(dialog.phase, side)
+    warnings = [*_warnings(dialog, streams, policy, identity, fork_state, ledger), *notes]
+    return SecurityStatus(
+        dialog=dialog.id if dialog.live else None,
+        streams=streams,
+        terminating_entity=identity,
+        fork_state=fork_state,
+        warnings=tuple(warnings),
+        retargeted_to=retargeted_to,
+    )
+
+
+def _identity(dialog: Dialog | None, remote_target: str) -> Identity:
+    peer = dialog.peer if dialog is not None else None
+    if peer is not None and peer.asserted is not None and peer.trusted_hop:
+        return Identity(uri=peer.asserted, source=IdentitySource.NETWORK_ASSERTED)
+    if peer is not None and peer.claimed is not None:
+        return Identity(uri=peer.claimed, source=IdentitySource.CLAIMED)
+    return Identity(uri=remote_target, source=IdentitySource.NONE)
+
+
+def _stream_status(
+    stream: Stream, dialog: Dialog, identity: Identity, others: tuple[str, ...], ledger: KeyLedger, side: Side
+) -> StreamStatus:
+    protected = stream.protected
+    return StreamStatus(
+        index=stream.index,
+        mid=stream.mid,
+        media_type=stream.media_type,
+        send_protected=protected,
+        receive_protected=protected,
+        may_send=stream.gate is Gate.OPEN,
+        scope=Scope.END_TO_END if protected else None,
+        key_management=KeyManagement.SDES if protected else None,
+        suite=stream.remote.suite if stream.remote is not None and protected else None,
+        key_holders=_holders(stream, dialog, identity, others, ledger, side) if protected else (),
+    )
+
+
+def _holders(
+    stream: Stream, dialog: Dialog, identity: Identity, others: tuple[str, ...], ledger: KeyLedger, side: Side
+) -> tuple[KeyHolder, ...]:
+    directions: dict[tuple[HolderKind, str], set[Direction]] = {}
+
+    def add(kind: HolderKind, name: str, direction: Direction) -> None:
+        directions.setdefault((kind, name), set()).add(direction)
+
+    for direction, crypto in ((Direction.SEND, stream.local), (Direction.RECEIVE, stream.remote)):
+        if crypto is None:
+            continue
+        add(HolderKind.TERMINATING_ENTITY, identity.uri or "unknown", direction)
+        for kind in _shared_with(crypto, ledger):
+            add(kind, _NAMES[kind], direction)
+            if kind is HolderKind.FORKED_TERMINALS and side is Side.UAC:
+                for other in others:
+                    if other != dialog.id:
+                        add(HolderKind.EARLY_DIALOG, other, direction)
+    return tuple(
+        KeyHolder(kind=kind, name=name, reason=_REASONS[kind], directions=frozenset(which))
+        for (kind, name), which in directions.items()
+    )
+
+
+def _shared_with(crypto: CryptoAttribute, ledger: KeyLedger) -> Iterable[HolderKind]:
+    disclosures = ledger.disclosures(crypto)
+    if disclosures:
+        yield HolderKind.SIGNALLING_PATH
+    if any(disclosure.hop is Hop.UNPROTECTED for disclosure in disclosures):
+        yield HolderKind.SIGNALLING_LISTENERS
+    if any(disclosure.dialog is None for disclosure in disclosures):
+        yield HolderKind.FORKED_TERMINALS
+
+
+def _warnings(
+    dialog: Dialog,
+    streams: tuple[StreamStatus, ...],
+    policy: SecurityPolicy,
+    identity: Identity,
+    fork_state: ForkState,
+    ledger: KeyLedger,
+) -> Iterable[SecurityWarning]:
+    for status in streams:
+        if not status.protected and policy.requirement_for(status.media_type) is not Requirement.DISABLED:
+            yield SecurityWarning(
+                code="unprotected", text=f"{status.media_type} is not protected", index=status.index
+            )
+        if any(holder.kind is HolderKind.SIGNALLING_LISTENERS for holder in status.key_holders):
+            yield SecurityWarning(
+                code="signalling-unprotected",
+                text="the keys went over signalling that is not protected: whoever reads it can hear the call",
+                index=status.index,
+            )
+    if dialog.awaiting_decision:
+        yield SecurityWarning(
+            code="decision-needed", text="other terminals may hold the key of this call: go on or end it?"
+        )
+    elif dialog.exposure_accepted and fork_state is not ForkState.CONFIRMED:
+        yield SecurityWarning(code="exposed", text="terminals that did not take the call may hold its key")
+    if identity.source in (IdentitySource.NONE, IdentitySource.CLAIMED):
+        yield SecurityWarning(code="identity-unverified", text="nobody vouches for the identity of the other end")
