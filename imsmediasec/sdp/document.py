@@ -77,6 +77,11 @@ class Section:
             self._lines.append(new + self._ending)
         self._attributes = None
 
+    def insert_second(self, kind: str, value: str) -> None:
+        """Add a line right behind the first one: c= behind m= (RFC 8866 5)."""
+        self._lines.insert(1, _checked(f"{kind}={value}") + self._ending)
+        self._attributes = None
+
     def replace_attribute(self, name: str, value: str) -> bool:
         """Put `value` into the first a=`name` line; False if there is none."""
         for position, line in enumerate(self._lines):
