@@ -35,7 +35,7 @@ class Pjsua:
     srtp: 0 off, 1 optional, 2 mandatory. cryptos: suites to offer (default: pjsip's own list).
     name: of the folder and log, where several phones share a user.
     auto: status codes with which an incoming call is answered at once, e.g. (180, 200); () leaves it to `answer`.
-    prack: 0 off, 1 optional, 2 mandatory (100rel). registrar: port on 127.0.0.1. outbound: URI of the outbound proxy.
+    prack: 0 off, 1 mandatory, 2 optional (100rel). registrar: port on 127.0.0.1. outbound: URI of the outbound proxy.
     hook: "module:function", called in the child as function(account_config, options) before the account is made.
     """
 
@@ -169,7 +169,7 @@ class Pjsua:
         return dict(self.command("info", call=call))
 
     def wait_state(self, state: str, call: int = 0, timeout: float = 10, since: int = 0) -> Event:
-        """Wait for CALLING, INCOMING, EARLY, CONNECTING, CONFIRMED or DISCONNCTD (pjsip's spelling)."""
+        """Wait for CALLING, INCOMING, EARLY, CONNECTING, CONFIRMED or DISCONNECTED."""
         return self.wait_event("state", timeout, since, call=call, state=state)
 
     def trace(self) -> str:

@@ -123,14 +123,15 @@ def account_config() -> pj.AccountConfig:
 
 def info(call: Call) -> dict[str, Any]:
     """What pjsip knows of a call."""
+    if call.over:
+        return {"state": "DISCONNECTED"}
     state = call.getInfo()
     result: dict[str, Any] = {"state": state.stateText, "remote": state.remoteUri, "code": state.lastStatusCode}
-    if not call.over:
-        result["dump"] = call.dump(True, "  ")
-        for media in state.media:
-            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
-                stat = call.getStreamStat(media.index)
-                result |= {"sent": stat.rtcp.txStat.pkt, "received": stat.rtcp.rxStat.pkt}
+    result["dump"] = call.dump(True, "  ")
+    for media in state.media:
+        if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
+            stat = call.getStreamStat(media.index)
+            result |= {"sent": stat.rtcp.txStat.pkt, "received": stat.rtcp.rxStat.pkt}
     return result
 
 
