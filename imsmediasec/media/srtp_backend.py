@@ -29,8 +29,8 @@ class BackendCapabilities(SrtpCapabilities):
 
     def refusal(self, suite: SrtpSuite, params: SessionParams) -> str | None:
         """Why this suite with these parameters cannot run here, or None if it can."""
-        if suite.cipher is Cipher.AES_GCM and (params.unencrypted_srtp or params.unauthenticated_srtp):
-            return f"{suite.name} always encrypts and authenticates SRTP (RFC 7714 8.2)"
+        if suite.cipher is Cipher.AES_GCM and params.unauthenticated_srtp:
+            return f"{suite.name} cannot leave SRTP unauthenticated (RFC 7714 8.2)"
         if params.unencrypted_srtp and params.unauthenticated_srtp:
             return "UNENCRYPTED_SRTP with UNAUTHENTICATED_SRTP leaves no protection"
         return SrtpCapabilities.refusal(self, suite, params)

@@ -5,8 +5,9 @@ counter that does not start at 0, or a packet longer than the binding takes. On 
 highest counts as used, so that nothing passes twice; packets that were under way out of order at that moment
 are lost. SRTCP always runs on the engine, which carries the index over a re-key.
 
-`process` is the hot path: one call around `Session.protect`. For a packet in sequence it adds a count and a
-comparison with the sequence number and SSRC that are due, and allocates nothing but these numbers.
+`process` is the hot path: one call around `Session.protect`. It compares the sequence number and SSRC with
+those that are due. A run of packets in sequence is counted when it ends, at the latest with its round of
+65536; a run that could reach a mark of the lifetime is not begun, and its packets are counted one by one.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class MasterContext:
         "_operation",
         "_rtcp",
         "_rtcp_meter",
+        "_run_start",
         "_setup",
         "_ssrc",
         "_transform",
@@ -80,7 +82,7 @@ class MasterContext:
         self._transform = _srtp_transform(master, setup)
         self._rtcp = _rtcp_engine(master, setup)
         self._highest: dict[bytes, int] = {}
-        self._forget_due()
+        self._forget_run()
         self._engine: RtpSealer | RtpOpener | None = None
         self._operation: Callable[[bytes], bytes]
         if setup.fast:
@@ -91,19 +93,14 @@ class MasterContext:
 
     def process(self, packet: bytes) -> bytes:
         """RTP to SRTP, or back. Raises what `SrtpStream.protect` or `unprotect` does."""
-        meter = self._meter
-        if meter.used == meter.stop:
-            meter.at_stop()
         try:
-            result = self._operation(packet)
-            meter.used += 1
             if packet[2] << 8 | packet[3] == self._due and packet.startswith(self._ssrc, 8):
+                result = self._operation(packet)
                 self._due += 1
-            else:
-                self._track(packet)
-            return result
+                return result
         except libsrtp.FAULTS as fault:
             return self._after_fault(packet, fault)
+        return self._process_counted(packet)
 
     def process_rtcp(self, packet: bytes) -> bytes:
         """RTCP to SRTCP, or back."""
@@ -124,7 +121,7 @@ class MasterContext:
         """The highest index so far, by SSRC (4 octets)."""
         if self._engine is not None:
             return self._engine.highest
-        self._keep_due()
+        self._end_run()
         return dict(self._highest)
 
     @property
@@ -143,13 +140,13 @@ class MasterContext:
         if used != self.highest:
             self._highest = used
             self._engine = None
-            self._forget_due()
+            self._forget_run()
             self._move_to(self._new_engine())
 
     def close(self) -> None:
         """Drop the session keys; every later `process` raises LocalError. `highest` stays."""
         self._highest = self.highest
-        self._forget_due()
+        self._forget_run()
         self._engine = None
         self._meter.close()
         self._rtcp_meter.close()
@@ -182,7 +179,23 @@ class MasterContext:
 
         return seal
 
+    def _process_counted(self, packet: bytes) -> bytes:
+        """Another SSRC, a gap, a late packet or a new round; any packet close to a mark of the lifetime."""
+        self._end_run()
+        meter = self._meter
+        if meter.used == meter.stop:
+            meter.at_stop()
+        try:
+            result = self._operation(packet)
+        except libsrtp.FAULTS as fault:
+            return self._after_fault(packet, fault)
+        meter.used += 1
+        if self._engine is None:
+            self._begin_run(packet)
+        return result
+
     def _after_fault(self, packet: bytes, fault: Exception) -> bytes:
+        self._end_run()
         if libsrtp.is_too_long(fault) or self._may_continue(packet):
             result = self._process_on_engine(packet)
             self._meter.used += 1
@@ -193,7 +206,6 @@ class MasterContext:
         """True if this is a new SSRC to receive from, whose counter may not have started at 0."""
         if self._sends or not isinstance(packet, bytes) or len(packet) < RTP_FIXED_HEADER:
             return False
-        self._keep_due()
         ssrc = packet[8:12]
         place = None if ssrc in self._highest else self._setup.start.get(ssrc)
         return place is not None and max(place.candidates(packet[2] << 8 | packet[3])) >= _ROUND
@@ -213,27 +225,27 @@ class MasterContext:
     def _move_to(self, engine: RtpSealer | RtpOpener) -> None:
         self._engine = engine
         self._operation = engine.process
-        self._forget_due()
+        self._forget_run()
 
-    def _track(self, packet: bytes) -> None:
-        """Another SSRC, a gap, a late packet or a new round: find the highest index anew."""
-        if self._engine is not None:
-            return
-        self._keep_due()
+    def _begin_run(self, packet: bytes) -> None:
+        """After a packet on libsrtp. From the highest sequence number of its SSRC on, those in sequence need no
+        look at the lifetime until the round ends, unless a mark comes first."""
         ssrc, sequence = packet[8:12], packet[2] << 8 | packet[3]
         highest = self._highest.get(ssrc)
         highest = sequence if highest is None else max(highest, estimate(highest, sequence))
         self._highest[ssrc] = highest
-        self._ssrc = ssrc
-        self._base = highest & ~0xFFFF
-        self._due = (highest & 0xFFFF) + 1
+        due = (highest & 0xFFFF) + 1
+        if self._meter.stop - self._meter.used >= _ROUND - due:
+            self._ssrc, self._base, self._run_start, self._due = ssrc, highest & ~0xFFFF, due, due
 
-    def _keep_due(self) -> None:
+    def _end_run(self) -> None:
         if self._due != _NOTHING_DUE:
+            self._meter.used += self._due - self._run_start
             self._highest[self._ssrc] = self._base + self._due - 1
+            self._forget_run()
 
-    def _forget_due(self) -> None:
-        self._ssrc, self._base, self._due = b"", 0, _NOTHING_DUE
+    def _forget_run(self) -> None:
+        self._ssrc, self._base, self._run_start, self._due = b"", 0, 0, _NOTHING_DUE
 
 
 def window_size(params: SessionParams) -> int:

@@ -23,7 +23,7 @@ from imsmediasec.keys import MasterKey
 from imsmediasec.suites import SrtpSuite
 from imsmediasec.terms import Direction
 
-FAULTS = (pylibsrtp.Error, ValueError, TypeError, IndexError)
+FAULTS = (pylibsrtp.Error, ValueError, TypeError, AttributeError, IndexError)
 """All that processing a packet can raise."""
 
 _MAX_WINDOW = 0x7FFF
@@ -85,7 +85,7 @@ def is_too_long(fault: Exception) -> bool:
 def translate(fault: Exception, direction: Direction) -> NoReturn:
     """Raise the error of our tree for one of `FAULTS`, other than a packet that is too long."""
     text = str(fault)
-    if isinstance(fault, TypeError):
+    if isinstance(fault, (TypeError, AttributeError)):
         raise LocalError("a packet must be bytes") from None
     if isinstance(fault, IndexError) or text in _MALFORMED:
         raise MalformedInput("not an RTP packet, or cut off", clause="RFC 3711 3.1") from None

@@ -1,8 +1,8 @@
 """`MediaStream`: all keys of one m-line, both directions, over any number of re-keys.
 
 Receiving, several keys are alive at once, so that no packet is lost while both are under way. Sending, the
-newest is used, and goes on where the one before stood (RFC 3711 3.3.1, 3.4) unless its `SrtpKeys.roc` names
-another counter.
+newest is used, and goes on where the one before stood (RFC 3711 3.3.1, 3.4), unless `SrtpKeys` says that the
+transport is new, or names another counter.
 """
 
 from __future__ import annotations
@@ -80,17 +80,20 @@ class MediaStream:
         if the keys do not fit, cannot run here, or were retired before; nothing has changed then.
         """
         history = self._histories[direction]
-        earlier = _Earlier(history, starts(keys.roc))
+        explicit = starts(keys.roc)
+        earlier = _Earlier(history, explicit) if keys.same_transport else None
+        start: Mapping[bytes, Start] = explicit if earlier is None else earlier
         stream = self._backend.open(
             direction,
             keys,
             ring=history.ring,
-            start=dict(earlier) if direction is Direction.SEND else earlier,
-            rtcp_start=history.rtcp_next(),
+            start=dict(start) if direction is Direction.SEND else start,
+            rtcp_start=history.rtcp_next() if keys.same_transport else {},
             threshold=self._threshold,
             on_expiring=partial(self._expiring, direction, keys),
         )
-        earlier.owner = stream
+        if earlier is not None:
+            earlier.owner = stream
         for old in [known for known in history.streams if known.keys is keys]:
             self._remove(direction, old)
             old.release()

@@ -110,29 +110,29 @@ class HmacTransform:
 
 
 class AeadTransform:
-    """AES-GCM with a 16 octet tag. SRTP is always encrypted; SRTCP may be authenticated only (RFC 7714
-    9.3)."""
+    """AES-GCM with a 16 octet tag. What is not to be encrypted is associated data (RFC 7714 8.2, 9.3)."""
 
-    __slots__ = ("_aead", "_encrypt_rtcp", "_salt")
+    __slots__ = ("_aead", "_encrypt_rtcp", "_encrypt_rtp", "_salt")
 
     _TAG = 16
 
     def __init__(self, key: bytes, salt: bytes, params: SessionParams) -> None:
         self._aead = AESGCM(key)
         self._salt = int.from_bytes(salt, "big")
+        self._encrypt_rtp = not params.unencrypted_srtp
         self._encrypt_rtcp = not params.unencrypted_srtcp
 
     def seal_rtp(self, packet: bytes, index: int) -> bytes:
         length = rtp_header_length(packet)
-        header = packet[:length]
-        return header + self._aead.encrypt(self._nonce(packet[8:12], index), packet[length:], header)
+        clear = packet[:length] if self._encrypt_rtp else packet
+        return clear + self._aead.encrypt(self._nonce(packet[8:12], index), packet[len(clear) :], clear)
 
     def open_rtp(self, packet: bytes, index: int) -> bytes:
         length = rtp_header_length(packet)
         if len(packet) < length + self._TAG:
             raise MalformedInput("SRTP packet ends within its tag", clause="RFC 7714 8.2", offset=len(packet))
-        header = packet[:length]
-        return header + self._decrypt(self._nonce(packet[8:12], index), packet[length:], header)
+        clear = packet[: length if self._encrypt_rtp else -self._TAG]
+        return clear + self._decrypt(self._nonce(packet[8:12], index), packet[len(clear) :], clear)
 
     def seal_rtcp(self, packet: bytes, index: int) -> bytes:
         check_rtcp(packet)
