@@ -15,6 +15,7 @@ from .capture import Capture
 from .peers.baresip import Baresip
 from .peers.kamailio import Kamailio
 from .peers.pjsua import Pjsua
+from .peers.raw import RawUa
 from .peers.rtpengine import Rtpengine
 from .peers.sipp import Sipp
 from .process import MissingPeer
@@ -79,6 +80,10 @@ class Lab:
     def sipp(self, name: str, scenario: str | Path, **options: Any) -> Sipp:
         """A SIPp run."""
         return self._start(Sipp, self.folder, name, scenario, **options)
+
+    def raw(self, target: str = "") -> RawUa:
+        """A user agent whose every message the test writes."""
+        return self._start(RawUa, target)
 
     def capture(self, *ports: int, name: str = "capture") -> Capture:
         """A capture on loopback of UDP to or from these ports."""

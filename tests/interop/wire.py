@@ -6,6 +6,7 @@ with the library.
 
 import base64
 import hmac
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -112,6 +113,25 @@ class Key:
                 index = (roc << 16) | int.from_bytes(sequence, "big")
                 return packet[:header] + _counter_stream(key, _cm_iv(salt, ssrc, index), packet[header:body_end])
         return None
+
+    def seal_rtp(self, packet: bytes, roc: int = 0) -> bytes:
+        """Protect an RTP packet (AES-CM suites only): for tests that need a roll-over counter of their choice."""
+        header = rtp_header_length(packet)
+        if self.suite.aead or self.mki_length or header is None:
+            raise ValueError("AES-CM without MKI, and RTP, only")
+        key, auth, salt = self.session
+        index = (roc << 16) | int.from_bytes(packet[2:4], "big")
+        sealed = packet[:header] + _counter_stream(key, _cm_iv(salt, packet[8:12], index), packet[header:])
+        return sealed + hmac.new(auth, sealed + roc.to_bytes(4, "big"), sha1).digest()[: self.suite.tag]
+
+    @classmethod
+    def fresh(cls, suite_name: str = "AES_CM_128_HMAC_SHA1_80") -> "Key":
+        """A random key."""
+        return cls(suite_name, os.urandom(SUITES[suite_name].key + SUITES[suite_name].salt))
+
+    def crypto(self, tag: int = 1) -> str:
+        """The `a=crypto` line of this key."""
+        return f"a=crypto:{tag} {self.suite_name} inline:{base64.b64encode(self.key_salt).decode()}"
 
     def open_rtcp(self, packet: bytes) -> bytes | None:
         """The RTCP packet in clear if its tag is right, else None."""

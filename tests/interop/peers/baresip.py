@@ -215,7 +215,7 @@ class Baresip:
         return found[-1]
 
     def stop(self) -> None:
-        """End baresip; calls are ended with BYE."""
-        self.process.stop()
+        """End baresip; calls are ended with BYE (it would wait long for the answer of a peer that has gone)."""
+        self.process.stop(grace=1.5)
         self._socket.close()
         self.block.release()
