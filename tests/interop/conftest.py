@@ -18,7 +18,7 @@ from .peers.pjsua import Pjsua
 from .peers.raw import RawUa
 from .peers.rtpengine import Rtpengine
 from .peers.sipp import Sipp
-from .process import MissingPeer
+from .process import MissingPeer, Process
 from .relay import Relay
 
 
@@ -47,13 +47,17 @@ class Lab:
         self.folder = folder
         self._stack = stack
 
-    def _start(self, make: Callable[..., P], *args: Any, **options: Any) -> P:
+    def start(self, make: Callable[..., P], *args: Any, **options: Any) -> P:
+        """Make a peer, to be stopped with the rest; the methods below do it for each kind."""
+        before = set(Process.all)
         try:
             peer = make(*args, **options)
-        except MissingPeer as missing:
-            if os.environ.get("CI") == "true":
+        except BaseException as failure:
+            for process in Process.all - before:
+                process.stop()
+            if not isinstance(failure, MissingPeer) or os.environ.get("CI") == "true":
                 raise
-            pytest.skip(str(missing))
+            pytest.skip(str(failure))
         self.stops(peer)
         return peer
 
@@ -63,35 +67,35 @@ class Lab:
 
     def baresip(self, user: str, **options: Any) -> Baresip:
         """A baresip, see its class for the options."""
-        return self._start(Baresip, self.folder, user, **options)
+        return self.start(Baresip, self.folder, user, **options)
 
     def pjsua(self, user: str, **options: Any) -> Pjsua:
         """A pjsua2 softphone, see its class for the options."""
-        return self._start(Pjsua, self.folder, user, **options)
+        return self.start(Pjsua, self.folder, user, **options)
 
     def kamailio(self, **options: Any) -> Kamailio:
         """A registrar and forking proxy."""
-        return self._start(Kamailio, self.folder, **options)
+        return self.start(Kamailio, self.folder, **options)
 
     def rtpengine(self, **options: Any) -> Rtpengine:
         """A media relay with NG control."""
-        return self._start(Rtpengine, self.folder, **options)
+        return self.start(Rtpengine, self.folder, **options)
 
     def sipp(self, name: str, scenario: str | Path, **options: Any) -> Sipp:
         """A SIPp run."""
-        return self._start(Sipp, self.folder, name, scenario, **options)
+        return self.start(Sipp, self.folder, name, scenario, **options)
 
     def raw(self, target: str = "") -> RawUa:
         """A user agent whose every message the test writes."""
-        return self._start(RawUa, target)
+        return self.start(RawUa, target)
 
     def capture(self, *ports: int, name: str = "capture") -> Capture:
         """A capture on loopback of UDP to or from these ports."""
-        return self._start(Capture, self.folder, ports, name=name)
+        return self.start(Capture, self.folder, ports, name=name)
 
     def relay(self, port: int, target: tuple[str, int], back_port: int, **options: Any) -> Relay:
         """A delaying, dropping UDP relay."""
-        return self._start(Relay, port, target, back_port, **options)
+        return self.start(Relay, port, target, back_port, **options)
 
 
 @pytest.fixture

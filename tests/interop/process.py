@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from .journal import Journal
 
@@ -29,6 +29,9 @@ def need(program: str, package: str) -> str:
 class Process:
     """A running program. Standard output and error are one journal of lines, kept in a log file too."""
 
+    all: ClassVar[set["Process"]] = set()
+    """Every process that was started and not stopped, so that none outlives a peer whose start failed half-way."""
+
     def __init__(
         self, name: str, argv: Sequence[str], folder: Path, *, stdin: bool = False, env: Mapping[str, str] | None = None
     ) -> None:
@@ -44,6 +47,7 @@ class Process:
             env={**os.environ, **(env or {})},
             start_new_session=True,  # a Ctrl-C in the terminal is for pytest, which then stops us in order
         )
+        Process.all.add(self)
         self._reader = threading.Thread(target=self._read, name=f"{name} output", daemon=True)
         self._reader.start()
 
@@ -93,6 +97,7 @@ class Process:
         if self.popen.stdin is not None and not self.popen.stdin.closed:
             self.popen.stdin.close()
         self._reader.join(5)
+        Process.all.discard(self)
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ from pylibsrtp import Policy, Session
 
 from .conftest import Lab
 from .ports import PortBlock
+from .process import MissingPeer, Process, need
 from .relay import Relay, Way
 from .tones import hear, looks_like_sound, tone_gap, write_tone
 from .wire import SUITES, Key, Kind, judge
@@ -111,6 +112,33 @@ def test_rtpengine_rewrites_an_offer(lab: Lab) -> None:
     assert "RTP/SAVP" in answer["sdp"]
     assert "a=crypto:1 " in answer["sdp"]
     assert engine.ng("delete", call_id="c", from_tag="a")["result"] == "ok"
+
+
+def test_a_start_that_fails_leaves_no_process(lab: Lab, tmp_path: Path) -> None:
+    """A peer whose constructor raises after it has started its program leaves nothing behind."""
+    started: list[Process] = []
+
+    class Broken:
+        def __init__(self) -> None:
+            started.append(Process("sleeper", ["sleep", "60"], tmp_path))
+            raise RuntimeError("half-way")
+
+        def stop(self) -> None:
+            """Never reached."""
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        lab.start(Broken)
+    assert not started[0].running
+
+
+@pytest.mark.parametrize("ci", [True, False])
+def test_missing_peer_skips_here_and_fails_in_ci(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ci: bool
+) -> None:
+    """What is not installed is a skip with instructions, or in CI a failure."""
+    monkeypatch.setenv("CI", "true" if ci else "")
+    with pytest.raises(MissingPeer if ci else pytest.skip.Exception, match="install-peers"):
+        lab.start(lambda: Process("none", [need("no-such-program", "no-such-package")], tmp_path))
 
 
 OPTIONS = """<?xml version="1.0" encoding="ISO-8859-1" ?>
