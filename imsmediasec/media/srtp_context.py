@@ -228,8 +228,8 @@ class MasterContext:
         self._forget_run()
 
     def _begin_run(self, packet: bytes) -> None:
-        """After a packet on libsrtp. From the highest sequence number of its SSRC on, those in sequence need no
-        look at the lifetime until the round ends, unless a mark comes first."""
+        """After a packet on libsrtp. From the highest sequence number of its SSRC on, those in sequence need
+        no look at the lifetime until the round ends, unless a mark comes first."""
         ssrc, sequence = packet[8:12], packet[2] << 8 | packet[3]
         highest = self._highest.get(ssrc)
         highest = sequence if highest is None else max(highest, estimate(highest, sequence))
