@@ -124,6 +124,10 @@ class CallMedia:
         except ims.MediaSecurityError:
             return False
 
+    def remember_remote(self, dialog: str, sdp: bytes) -> None:
+        """The peer's SDP that `answer_alone` answers."""
+        self._text(dialog).remote = sdp.decode("utf-8", "surrogateescape")
+
     def answer_alone(self, dialog: str, now: float) -> bytes:
         """Answer the peer's open offer with our last SDP."""
         text = self._text(dialog)

@@ -1,13 +1,14 @@
 """`SessionDescription`: an SDP body that can be read, edited and written without loss (RFC 8866).
 
-The text is kept as its lines. Reading looks into them, editing replaces, removes or adds single
-lines; all others leave as they came: order, line ends, unknown attributes, odd octets.
+The text is kept as it came, cut at the m-lines. Reading searches it, editing replaces, removes or adds
+single lines; all others leave as they came: order, line ends, unknown attributes, odd octets.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from imsmediasec.errors import MalformedInput
 from imsmediasec.sdp.crypto import CryptoAttribute
@@ -15,122 +16,136 @@ from imsmediasec.sdp.crypto import CryptoAttribute
 MAX_OCTETS = 262_144
 """Longer input is refused: no real session description comes near it."""
 
-_LINE = re.compile(r"[a-z]=[^\0]*\Z")
-# All lines at once: the common case costs one call. Each step is decided by one character.
-_ALL_LINES = re.compile(r"(?:[a-z]=[^\n\0]*\n)*(?:[a-z]=[^\n\0]*)?\Z")
+_BAD_LINE = re.compile(r"\n(?![a-z]=|\Z)")
 # RFC 8866 5.14. More than one WSP and a trailing blank are seen from real peers and do no harm.
-_MEDIA = re.compile(r"m=([!-~]+)[ \t]+(\d{1,6})(?:/(\d{1,9}))?[ \t]+([!-~]+)((?:[ \t]+[!-~]+)*)[ \t]*\r?\Z")
-_DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+_MEDIA = re.compile(
+    r"m=([!-~]+)[ \t]+(\d{1,6})(?:/(\d{1,9}))?[ \t]+([!-~]+)((?:[ \t]+[!-~]+)*)[ \t]*\r?(?=\n|\Z)", re.ASCII
+)
+_DIRECTION = re.compile(r"\na=(sendrecv|sendonly|recvonly|inactive)\r*(?=\n|\Z)")
 
 
 class Section:
-    """The lines of the session level, or of one m-line; each without its line feed."""
+    """The lines of the session level, or of one m-line.
 
-    __slots__ = ("_attributes", "_ending", "_lines")
+    The first line is v= or m=; so every other one, attributes included, has a line feed before it.
+    """
 
-    def __init__(self, lines: list[str], ending: str) -> None:
-        self._lines = lines
-        self._ending = ending  # what a new line gets before its line feed: "\r" or ""
-        self._attributes: dict[str, list[str]] | None = None
+    __slots__ = ("_ending", "_text")
+
+    def __init__(self, text: str, ending: str) -> None:
+        self._text = text  # with the end of each line; only the last section may lack the last one
+        self._ending = ending  # what a new line gets: CRLF or LF
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The lines, without line ends."""
-        return tuple(line.rstrip("\r") for line in self._lines)
+        return tuple(line.rstrip("\r") for line in self._text.removesuffix("\n").split("\n"))
 
     def values(self, name: str) -> list[str]:
-        """Values of all a=`name` lines in order; "" for a property attribute. Do not change the list."""
-        return self._scan().get(name, [])
+        """Values of all a=`name` lines in order; "" for a property attribute."""
+        text = self._text
+        head = f"\na={name}"
+        found: list[str] = []
+        place = text.find(head)
+        while place >= 0:
+            place += len(head)
+            end = text.find("\n", place)
+            value = (text[place:end] if end >= 0 else text[place:]).rstrip("\r")
+            if not value or value[0] == ":":
+                found.append(value[1:])
+            place = text.find(head, place)
+        return found
 
     def value(self, name: str) -> str | None:
         """Value of the first a=`name` line, or None."""
-        values = self._scan().get(name)
+        values = self.values(name)
         return values[0] if values else None
 
     def has(self, name: str) -> bool:
-        return name in self._scan()
+        """True if there is an a=`name` line."""
+        return bool(self.values(name))
 
     def line(self, kind: str) -> str | None:
         """What stands behind ``kind=`` in its first line, or None."""
-        for line in self._lines:
-            if line[0] == kind:
-                return line[2:].rstrip("\r")
-        return None
+        span = self._find(f"{kind}=")
+        return None if span is None else self._text[span[0] + 2 : span[1]]
 
     @property
     def direction(self) -> str | None:
-        """sendrecv, sendonly, recvonly or inactive as written here, or None."""
-        attributes = self._scan()
-        for direction in _DIRECTIONS:
-            if direction in attributes:
-                return direction
-        return None
+        """sendrecv, sendonly, recvonly or inactive as written here first, or None."""
+        match = _DIRECTION.search(self._text)
+        return None if match is None else match[1]
 
     def replace_line(self, kind: str, value: str) -> None:
         """Put `value` behind ``kind=`` in its first line; add the line at the end if there is none."""
         new = _checked(f"{kind}={value}")
-        for position, line in enumerate(self._lines):
-            if line[0] == kind:
-                self._lines[position] = new + line[len(line.rstrip("\r")) :]
-                break
+        span = self._find(f"{kind}=")
+        if span is None:
+            self._insert((new,), len(self._text))
         else:
-            self._lines.append(new + self._ending)
-        self._attributes = None
+            self._text = self._text[: span[0]] + new + self._text[span[1] :]
 
     def insert_second(self, kind: str, value: str) -> None:
         """Add a line right behind the first one: c= behind m= (RFC 8866 5)."""
-        self._lines.insert(1, _checked(f"{kind}={value}") + self._ending)
-        self._attributes = None
+        first_end = self._text.find("\n") + 1
+        self._insert((_checked(f"{kind}={value}"),), first_end or len(self._text))
 
     def replace_attribute(self, name: str, value: str) -> bool:
         """Put `value` into the first a=`name` line; False if there is none."""
-        for position, line in enumerate(self._lines):
-            if _attribute_name(line) == name:
-                self._lines[position] = _checked(f"a={name}:{value}" if value else f"a={name}") + self._ending
-                self._attributes = None
-                return True
-        return False
+        new = _checked(f"a={name}:{value}" if value else f"a={name}")
+        match = _attribute_lines((name,)).search(self._text)
+        if match is None:
+            return False
+        begin = match.start() + 1
+        self._text = self._text[:begin] + new + self._text[_end_of_line(self._text, begin) :]
+        return True
 
     def remove_attributes(self, *names: str) -> int | None:
         """Remove all lines of these attributes; the place of the first, or None if there was none."""
-        if not any(name in self._scan() for name in names):
-            return None
-        first: int | None = None
-        kept: list[str] = []
-        for line in self._lines:
-            if _attribute_name(line) in names:
-                first = len(kept) if first is None else first
-            else:
-                kept.append(line)
-        self._lines = kept
-        self._attributes = None
-        return first
+        return self._cut(_attribute_lines(names))
 
     def remove_lines(self, kind: str) -> None:
-        """Remove all lines ``kind=…``; the m= and v= lines stay."""
-        self._lines = [line for line in self._lines if line[0] != kind or kind in "mv"]
-        self._attributes = None
+        """Remove all lines ``kind=…``; the first line of the section stays."""
+        self._cut(re.compile(rf"\n{kind}=[^\n]*"))
 
     def add_attributes(self, attributes: Iterable[str], at: int | None = None) -> None:
         """Add lines, each "name" or "name:value", at a place from `remove_attributes`, or at the end."""
-        new = [_checked(f"a={attribute}") + self._ending for attribute in attributes]
-        place = len(self._lines) if at is None else at
-        self._lines[place:place] = new
-        self._attributes = None
+        new = [_checked(f"a={attribute}") for attribute in attributes]
+        self._insert(new, len(self._text) if at is None else at)
 
-    def _scan(self) -> dict[str, list[str]]:
-        attributes = self._attributes
-        if attributes is None:
-            attributes = {}
-            for line in self._lines:
-                if line[0] == "a":
-                    name, _, value = line[2:].rstrip("\r").partition(":")
-                    if name in attributes:
-                        attributes[name].append(value)
-                    else:
-                        attributes[name] = [value]
-            self._attributes = attributes
-        return attributes
+    def _cut(self, lines: re.Pattern[str]) -> int | None:
+        text = self._text
+        first: int | None = None
+        kept: list[str] = []
+        start = 0
+        for match in lines.finditer(text):
+            begin = match.start() + 1
+            if first is None:
+                first = begin
+            kept.append(text[start:begin])
+            start = match.end() + 1
+        if first is not None:
+            self._text = "".join(kept) + text[start:]
+        return first
+
+    def _find(self, head: str) -> tuple[int, int] | None:
+        """Where the first line that begins with `head` stands, without its line end."""
+        text = self._text
+        begin = 0
+        if not text.startswith(head):
+            begin = text.find("\n" + head) + 1
+            if not begin:
+                return None
+        return begin, _end_of_line(text, begin)
+
+    def _insert(self, lines: Iterable[str], place: int) -> None:
+        text, ending = self._text, self._ending
+        new = "".join([line + ending for line in lines])
+        if place == len(text) and not text.endswith("\n"):
+            # The body has no last line end, and keeps it so.
+            self._text = text + ending + new.removesuffix(ending) if new else text
+        else:
+            self._text = text[:place] + new + text[place:]
 
 
 class MediaDescription(Section):
@@ -138,10 +153,11 @@ class MediaDescription(Section):
 
     __slots__ = ("_crypto", "_media")
 
-    def __init__(self, lines: list[str], ending: str, match: re.Match[str]) -> None:
-        super().__init__(lines, ending)
-        self._crypto: tuple[tuple[CryptoAttribute, ...], tuple[MalformedInput, ...]] | None = None
+    def __init__(self, text: str, ending: str, match: re.Match[str]) -> None:
+        self._text = text
+        self._ending = ending
         self._media = match
+        self._crypto: tuple[str, tuple[CryptoAttribute, ...], tuple[MalformedInput, ...]] | None = None
 
     @property
     def media_type(self) -> str:
@@ -172,41 +188,45 @@ class MediaDescription(Section):
     @property
     def crypto(self) -> tuple[CryptoAttribute, ...]:
         """The valid a=crypto lines in order (RFC 4568)."""
-        return self._read_crypto()[0]
+        return self._read_crypto()[1]
 
     @property
     def crypto_errors(self) -> tuple[MalformedInput, ...]:
         """Why the other a=crypto lines are void. A void line voids itself only (RFC 4568 5.1.2)."""
-        return self._read_crypto()[1]
+        return self._read_crypto()[2]
+
+    def rewrite(self, lines: Iterable[str]) -> None:
+        """Replace the whole section, m= line first. Raises ValueError if that line cannot be read."""
+        new = [_checked(line) + self._ending for line in lines]
+        changed = _MEDIA.match(new[0]) if new else None
+        if changed is None:
+            raise ValueError("a section begins with its m= line")
+        self._lines = new
+        self._media = changed
+        self._attributes = None
 
     def set_media(self, *, proto: str | None = None, port: int | None = None) -> None:
         """Change the protocol or port of the m-line; the rest of the line stays."""
         match = self._media
-        line = self._lines[0]
-        spans = []
+        text = self._text
+        if proto is not None and proto != match[4]:
+            text = text[: match.start(4)] + proto + text[match.end(4) :]
         if port is not None:
-            spans.append((match.span(2), str(port)))
-        if proto is not None:
-            spans.append((match.span(4), proto))
-        for (start, end), text in reversed(spans):
-            line = line[:start] + text + line[end:]
-        changed = _MEDIA.match(line)
-        if changed is None:
-            raise ValueError("proto and port must fit an m= line")
-        self._lines[0] = line
-        self._media = changed
+            text = f"{text[: match.start(2)]}{port}{text[match.end(2) :]}"
+        if text is not self._text:
+            changed = _MEDIA.match(text)
+            if changed is None or (proto is not None and changed[4] != proto) or int(changed[2]) > 65535:
+                raise ValueError("proto and port must fit an m= line")
+            self._text = text
+            self._media = changed
 
-    def _read_crypto(self) -> tuple[tuple[CryptoAttribute, ...], tuple[MalformedInput, ...]]:
-        # The cache lives as long as the scan: every edit clears both.
-        if self._attributes is None or self._crypto is None:
-            values = self._scan().get("crypto")
-            if not values:
-                self._crypto = ((), ())
-                return self._crypto
+    def _read_crypto(self) -> tuple[str, tuple[CryptoAttribute, ...], tuple[MalformedInput, ...]]:
+        read = self._crypto
+        if read is None or read[0] is not self._text:
             good: list[CryptoAttribute] = []
             bad: list[MalformedInput] = []
             tags: set[int] = set()
-            for value in values:
+            for value in self.values("crypto"):
                 try:
                     crypto = CryptoAttribute.parse_value(value)
                     if crypto.tag in tags:
@@ -216,8 +236,8 @@ class MediaDescription(Section):
                 else:
                     tags.add(crypto.tag)
                     good.append(crypto)
-            self._crypto = (tuple(good), tuple(bad))
-        return self._crypto
+            read = self._crypto = (self._text, tuple(good), tuple(bad))
+        return read
 
 
 class SessionDescription:
@@ -229,7 +249,7 @@ class SessionDescription:
     """The lines before the first m-line."""
     media: tuple[MediaDescription, ...]
     """One entry an m-line, in order."""
-    _trailer: list[str]
+    _trailer: str
 
     @classmethod
     def parse(cls, data: str | bytes) -> SessionDescription:
@@ -242,30 +262,26 @@ class SessionDescription:
             raise MalformedInput(f"an SDP body of more than {MAX_OCTETS} octets is not read", clause="RFC 8866 5")
         # Octets that are no UTF-8 survive as surrogates, and leave as they came.
         text = data if isinstance(data, str) else bytes(data).decode("utf-8", "surrogateescape")
-        lines = text.split("\n")
-        if lines[0].rstrip("\r") != "v=0":
+        first = text[: _end_of_line(text, 0)]
+        if first != "v=0":
             raise MalformedInput("an SDP body begins with v=0", clause="RFC 8866 5.1", offset=0)
-        trailer = [""] if lines[-1] == "" else []
-        if trailer:
-            lines.pop()
-        if _ALL_LINES.match(text) is None:
-            trailer = _check_lines(lines) + trailer
         self = cls.__new__(cls)
-        self._trailer = trailer
-        starts = [position for position, line in enumerate(lines) if line.startswith("m=")]
-        ending = "\r" if lines[0].endswith("\r") else ""
+        self._trailer = ""
+        if "\0" in text or _BAD_LINE.search(text) is not None:
+            text, self._trailer = _cut_blank_end(text)
+        ending = "\r\n" if text.startswith("\r", 3) else "\n"
+        parts = text.split("\nm=")
+        last = len(parts) - 1
+        self.session = Section(parts[0] + "\n" if last else parts[0], ending)
         media = []
-        end = len(lines)
-        for start in reversed(starts):
-            section = lines[start:end]
-            match = _MEDIA.match(section[0])
+        offset = len(parts[0]) + 1
+        for number in range(1, last + 1):
+            section = f"m={parts[number]}" if number == last else f"m={parts[number]}\n"
+            match = _MEDIA.match(section)
             if match is None or int(match[2]) > 65535:
-                offset = _offset(lines, start)
                 raise MalformedInput("the m= line cannot be read", clause="RFC 8866 5.14", offset=offset)
             media.append(MediaDescription(section, ending, match))
-            end = start
-        media.reverse()
-        self.session = Section(lines[:end], ending)
+            offset += len(section)
         self.media = tuple(media)
         return self
 
@@ -278,11 +294,7 @@ class SessionDescription:
         return media.direction or self.session.direction or "sendrecv"
 
     def __str__(self) -> str:
-        lines = list(self.session._lines)
-        for media in self.media:
-            lines += media._lines
-        lines += self._trailer
-        return "\n".join(lines)
+        return "".join([self.session._text, *[media._text for media in self.media], self._trailer])
 
     def __bytes__(self) -> bytes:
         text = str(self)
@@ -296,28 +308,31 @@ class SessionDescription:
         return f"<SessionDescription {kinds or 'without media'}>"
 
 
-def _check_lines(lines: list[str]) -> list[str]:
-    """Find the fault; blank lines at the very end are none: cut them off and return them."""
-    for position, line in enumerate(lines):
-        if _LINE.match(line) is None:
-            if not any(map(str.strip, lines[position:])):
-                blank = lines[position:]
-                del lines[position:]
-                return blank
-            raise MalformedInput(
-                "an SDP line is a small letter, '=' and a value",
-                clause="RFC 8866 5",
-                offset=_offset(lines, position),
-            )
-    return []
+def _cut_blank_end(text: str) -> tuple[str, str]:
+    """Find the fault in the lines; blank lines at the very end are none: text and blank lines apart."""
+    end = len(text.rstrip(" \t\r\n"))
+    cut = text.find("\n", end) + 1 or len(text)
+    bad = _BAD_LINE.search(text, 0, cut)
+    offset = min([place for place in (text.find("\0"), -1 if bad is None else bad.end()) if place >= 0], default=None)
+    if offset is not None:
+        raise MalformedInput("an SDP line is a small letter, '=' and a value", clause="RFC 8866 5", offset=offset)
+    return text[:cut], text[cut:]
 
 
-def _offset(lines: list[str], position: int) -> int:
-    return sum(map(len, lines[:position])) + position
+def _end_of_line(text: str, start: int) -> int:
+    """Where the line that `start` is in ends: before its carriage returns and line feed."""
+    end = text.find("\n", start)
+    if end < 0:
+        end = len(text)
+    while end > start and text[end - 1] == "\r":
+        end -= 1
+    return end
 
 
-def _attribute_name(line: str) -> str | None:
-    return line[2:].rstrip("\r").partition(":")[0] if line.startswith("a=") else None
+@lru_cache(maxsize=64)
+def _attribute_lines(names: tuple[str, ...]) -> re.Pattern[str]:
+    """Lines of these attributes, each with the line feed before it (a plain prefix is what `re` finds fast)."""
+    return re.compile(rf"\na=(?:{'|'.join(map(re.escape, names))})(?=[:\r\n]|\Z)[^\n]*")
 
 
 def _checked(line: str) -> str:

@@ -1,0 +1,590 @@
+"""`Call`: one INVITE, its dialogs, its keys and its media, between the two faces.
+
+SDP is converted wherever it stands (INVITE, 18x, PRACK, UPDATE, 2xx, ACK); what the negotiation asks for
+is done in SIP: a re-key of our own, the end of a dialog that lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import imsmediasec as ims
+from imsmediasec.agent import offerless
+from imsmediasec.agent.client_transaction import ClientTransaction
+from imsmediasec.agent.config import SecureForking
+from imsmediasec.agent.endpoint import Endpoint
+from imsmediasec.agent.identity import assertions
+from imsmediasec.agent.media import CallMedia
+from imsmediasec.agent.own_requests import OwnRequests
+from imsmediasec.agent.passing import next_hop, pass_request, pass_response
+from imsmediasec.agent.server_transaction import ServerTransaction
+from imsmediasec.agent.sip_dialog import Face, SipDialog, tag_of
+from imsmediasec.sip import NameAddr, SipMessage, parse_option_tags, replace_session_description, session_description
+
+if TYPE_CHECKING:
+    from imsmediasec.agent.b2bua import BackToBack
+
+# What an answerer says that cannot do without an offer in the INVITE.
+_NEEDS_OFFER = (400, 415, 488, 500, 501, 606)
+
+
+class OpenOffer(Enum):
+    """Whose offer waits for an answer."""
+
+    OURS = "ours"
+    THEIRS = "theirs"
+
+
+@dataclass(kw_only=True, eq=False)
+class CallDialog:
+    """What the call keeps of one of its dialogs. `id` is the far end's tag."""
+
+    id: str
+    sip: SipDialog | None = None
+    open: OpenOffer | None = None
+    invite_sdp: bytes | None = None
+    """The SDP of the INVITE's response, as converted: 18x and 2xx repeat it (RFC 3261 13.2.1)."""
+    ack: tuple[SipMessage, Endpoint] | None = None
+    """Our last ACK of a 2xx, for when that comes again."""
+    last_success: SipMessage | None = None
+    own_ack: bool = False
+    """We acknowledged by ourselves; the caller's ACK stays here."""
+    acknowledged: bool = False
+    busy: bool = False
+    """An INVITE or UPDATE with an open offer runs in this dialog."""
+    rekey_wanted: bool = False
+    rekey_early: bool = False
+    waiting: deque[tuple[Face, ServerTransaction]] = field(default_factory=deque)
+    """Requests of the softphone that came during an exchange of our own."""
+    gone: bool = False
+
+
+class Call:
+    """Made by `BackToBack` for an INVITE outside a dialog."""
+
+    def __init__(self, core: BackToBack, key: tuple[str, str], side: ims.Side, request: SipMessage) -> None:
+        self.core = core
+        self.key = key
+        self.side = side
+        self.caller_face = Face.PHONE if side is ims.Side.UAC else Face.NETWORK
+        self.dialogs: dict[str, CallDialog] = {}
+        self.started = False
+        self.ended = False
+        phone = NameAddr.parse(request.get("From" if side is ims.Side.UAC else "To") or "").uri
+        far = NameAddr.parse(request.get("From") or "").uri
+        self.remote_target = request.uri if side is ims.Side.UAC else str(far)
+        self.negotiation = ims.Negotiation(
+            core.config.policy,
+            side=side,
+            capabilities=core.settings.backend.capabilities,
+            local_identity=str(phone),
+            remote_target=self.remote_target,
+            signalling=core.config.hop,
+        )
+        self.media = CallMedia(core.settings, self.negotiation, self._key_runs_out)
+        self._own = OwnRequests(self)
+        self._timer: asyncio.TimerHandle | None = None
+        self._server: ServerTransaction | None = None
+        self._client: ClientTransaction | None = None
+        self._source: Endpoint | None = None
+        self._phone_offer: bytes | None = None
+        self._offerless = self._wants_offerless()
+        core.observer.call_started(self)
+
+    @property
+    def now(self) -> float:
+        return self.core.loop.time()
+
+    # The INVITE
+
+    def invite_received(self, transaction: ServerTransaction, source: Endpoint) -> None:
+        """The INVITE, from either face; again after a 401, 407 or 3xx, with new keys."""
+        self._server, self._source = transaction, source
+        transaction.user_data = self
+        request = transaction.request
+        sdp = session_description(request)
+        if self.side is ims.Side.UAS:
+            self._invite_to_phone(request, sdp)
+            return
+        if request.uri != self.remote_target:
+            self.remote_target = request.uri
+            self.negotiation.retargeted(to=request.uri, cause=ims.Retarget.REDIRECT, now=self.now)
+        self._phone_offer = sdp
+        self._invite_to_network(request, sdp)
+
+    def cancelled(self) -> None:
+        """The caller gave up. The far end's 487 ends the call."""
+        if self._client is not None:
+            self._client.cancel()
+
+    def _invite_to_network(self, request: SipMessage, sdp: bytes | None) -> None:
+        out = pass_request(request, None)
+        if sdp is not None and self._offerless:
+            replace_session_description(out, b"")
+            out.set_body(b"")
+            _without_reliable_provisional(out)
+        elif sdp is not None:
+            replace_session_description(out, self.media.offer_from_phone(sdp, None, self.now))
+        self._pump()
+        self.core.contacts.exchange(out, Face.NETWORK)
+        self.started = True
+        hop = next_hop(out, self.core.config.outbound)
+        self._client = self.core.send(Face.NETWORK, out, hop, self._response_from_network)
+
+    def _invite_to_phone(self, request: SipMessage, sdp: bytes | None) -> None:
+        d = CallDialog(id=tag_of(request, "From"))
+        self.dialogs[d.id] = d
+        uri, hop = self.core.contacts.phone_for(request)
+        out = pass_request(request, None, uri=uri)
+        if sdp is not None:
+            replace_session_description(out, self.convert(Face.NETWORK, d, sdp, request))
+        self.core.contacts.exchange(out, Face.PHONE)
+        self.started = True
+        self._client = self.core.send(Face.PHONE, out, hop, self._response_from_phone)
+
+    # Responses to the INVITE
+
+    def _response_from_network(self, client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
+        self.core.observer.sip(Face.NETWORK, incoming=True, message=response)
+        if response.status == 100 or self.ended or self._server is None:
+            return
+        if response.status >= 300:
+            self._invite_failed(Face.PHONE, response)
+            return
+        d = self._dialog_of(Face.PHONE, client, response)
+        if d is None:
+            return
+        if response.status >= 200 and self._repeated(Face.NETWORK, d):
+            return
+        try:
+            self._take_response(d, response)
+        except ims.MediaSecurityError as error:
+            self._response_unusable(d, response, error)
+            return
+        if not d.gone:
+            self._answer_caller(d, response)
+
+    def _take_response(self, d: CallDialog, response: SipMessage) -> None:
+        """Convert the SDP of a 1xx or 2xx from the network, and let the dialog win with a 2xx."""
+        sdp = session_description(response)
+        success = response.status >= 200
+        if self._offerless and self._phone_offer is not None:
+            if success:
+                self._join(d, response, sdp)
+            elif sdp is not None:
+                response.set_body(b"")  # an offer in an unreliable response is none (RFC 3261 13.2.1)
+            return
+        if sdp is not None and d.invite_sdp is not None and d.open is None:
+            replace_session_description(response, d.invite_sdp)
+        elif sdp is not None:
+            reliable = success or response.has("RSeq")
+            was_answer = d.open is OpenOffer.OURS
+            if was_answer or reliable:
+                d.invite_sdp = self.convert(Face.NETWORK, d, sdp, response, reliable=reliable)
+                replace_session_description(response, d.invite_sdp)
+                if not success:
+                    self.media.choose(d.id)
+            else:
+                response.set_body(b"")
+        if success:
+            self._wins(d)
+
+    def _join(self, d: CallDialog, response: SipMessage, sdp: bytes | None) -> None:
+        """The far end's offer came in its 2xx: answer it in the ACK, and the softphone in its 2xx."""
+        if sdp is None or self._phone_offer is None:
+            raise ims.PeerMisbehaved("a 2xx without an offer to an INVITE without one", clause="RFC 3261 13.2.1")
+        far_offer = self.convert(Face.NETWORK, d, sdp, response)
+        to_phone, to_far = offerless.join(self._phone_offer, far_offer)
+        answer = self.convert(Face.PHONE, d, to_far, response)
+        self._wins(d)
+        if d.gone:
+            return
+        d.own_ack = d.acknowledged = True
+        self._own.acknowledge(d, answer)
+        replace_session_description(response, to_phone)
+
+    def _wins(self, d: CallDialog) -> None:
+        self.negotiation.confirm(dialog=d.id, now=self.now)
+        self.media.choose(d.id)
+        self._pump()
+
+    def _answer_caller(self, d: CallDialog, response: SipMessage) -> None:
+        assert self._server is not None
+        face = self.caller_face
+        back = pass_response(response, self._server.request)
+        self.core.contacts.exchange(back, face)
+        if response.status >= 200:
+            d.last_success = back
+        self.core.respond(face, self._server, back)
+
+    def _response_unusable(self, d: CallDialog, response: SipMessage, error: ims.MediaSecurityError) -> None:
+        """A response whose SDP breaks a rule: a 18x goes on without it, a 2xx ends the call."""
+        if response.status < 200:
+            response.set_body(b"")
+            self._answer_caller(d, response)
+            return
+        self._own.acknowledge(d, None)
+        self._own.bye(d, Face.NETWORK)
+        assert self._server is not None
+        self.core.answer(self.caller_face, self._server, error.sip_status_hint or 488, reason=error.reason)
+        self.close()
+
+    def _response_from_phone(self, client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
+        self.core.observer.sip(Face.PHONE, incoming=True, message=response)
+        if response.status == 100 or self.ended or self._server is None:
+            return
+        if response.status >= 300:
+            self._invite_failed(Face.NETWORK, response)
+            return
+        d = self._dialog_of(Face.NETWORK, client, response)
+        if d is None or (response.status >= 200 and self._repeated(Face.PHONE, d)):
+            return
+        try:
+            sdp = session_description(response)
+            if sdp is not None:
+                if d.invite_sdp is None:
+                    d.invite_sdp = self.convert(Face.PHONE, d, sdp, response)
+                replace_session_description(response, d.invite_sdp)
+                self.media.choose(d.id)
+        except ims.MediaSecurityError as error:
+            self._own.acknowledge(d, None, face=Face.PHONE)
+            self._own.bye(d, Face.PHONE)
+            self.core.answer(Face.NETWORK, self._server, error.sip_status_hint or 488, reason=error.reason)
+            self.close()
+            return
+        self._answer_caller(d, response)
+
+    def _repeated(self, face: Face, d: CallDialog) -> bool:
+        """A 2xx that came before: acknowledge it again, or pass it on again."""
+        if d.ack is not None:
+            self.core.send_ack(face, *d.ack)
+            return True
+        if d.last_success is not None and self._server is not None:
+            self.core.respond(face.other, self._server, d.last_success)
+            return True
+        return d.gone
+
+    def _invite_failed(self, face: Face, response: SipMessage) -> None:
+        assert self._server is not None
+        if self._offerless and response.status in _NEEDS_OFFER and self._phone_offer is not None:
+            self._offerless = False
+            request = self._server.request.copy()
+            number = int((request.get("CSeq") or "0").split()[0]) + 1
+            request.set("CSeq", f"{number} INVITE")
+            try:
+                self._invite_to_network(request, self._phone_offer)
+                return
+            except ims.MediaSecurityError as error:
+                self.core.answer(face, self._server, error.sip_status_hint or 488, reason=error.reason)
+                self.close()
+                return
+        back = pass_response(response, self._server.request)
+        self.core.respond(face, self._server, back)
+        if any(not d.gone and d.acknowledged for d in self.dialogs.values()):
+            return
+        self.close()
+
+    # Requests in a dialog
+
+    def ack_received(self, face: Face, dialog: SipDialog, ack: SipMessage) -> None:
+        """The ACK of a 2xx that was passed on (or made here)."""
+        d = self.dialogs.get(dialog.far_tag)
+        if d is None or d.gone or self._own.took_ack(d, face):
+            return
+        if d.own_ack and face is self.caller_face:
+            return
+        half = dialog.half(face.other)
+        out = pass_request(ack, half)
+        try:
+            sdp = session_description(ack)
+            if sdp is not None:
+                replace_session_description(out, self.convert(face, d, sdp, ack))
+        except ims.MediaSecurityError as error:
+            self.end(d, error)
+            return
+        hop = self.core.hop(half, out)
+        d.ack = (out, hop)
+        d.acknowledged = True
+        d.busy = False
+        self.core.send_ack(face.other, out, hop)
+        if self.side is ims.Side.UAS and face is Face.NETWORK:
+            self._wins(d)
+        self._continue(d)
+
+    def request_in_dialog(self, face: Face, dialog: SipDialog, transaction: ServerTransaction) -> None:
+        """Any request but ACK and CANCEL within one of the call's dialogs. Raises what the core answers."""
+        d = self.dialogs.get(dialog.far_tag)
+        if d is None or d.gone:
+            raise ims.LocalError("this dialog has ended", sip_status_hint=481)
+        request = transaction.request
+        sdp = session_description(request)
+        if request.method == "BYE":
+            self._bye_received(face, d, transaction)
+        elif request.method in ("INVITE", "UPDATE") and (sdp is not None or request.method == "INVITE"):
+            self._offer_in_dialog(face, d, transaction, sdp)
+        elif sdp is not None:
+            self._exchange_in_dialog(face, d, transaction, sdp)
+        else:
+            self.core.pass_in_dialog(face, dialog, transaction)
+
+    def _bye_received(self, face: Face, d: CallDialog, transaction: ServerTransaction) -> None:
+        assert d.sip is not None
+        self.negotiation.dialog_ended(dialog=d.id, now=self.now)
+        self._pump()
+
+        def done(response: SipMessage, back: SipMessage) -> None:
+            d.gone = True
+            self.media.forget(d.id)
+            if all(other.gone for other in self.dialogs.values()):
+                self.close()
+
+        self.core.pass_in_dialog(face, d.sip, transaction, on_response=done)
+
+    def _offer_in_dialog(
+        self, face: Face, d: CallDialog, transaction: ServerTransaction, sdp: bytes | None
+    ) -> None:
+        if self._own.busy(d):
+            if face is Face.PHONE:
+                d.waiting.append((face, transaction))
+                return
+            raise ims.LocalError("our own offer is open", clause="RFC 3261 14.2", sip_status_hint=491)
+        if d.busy:
+            raise ims.LocalError("another offer is open", clause="RFC 3261 14.2", sip_status_hint=491)
+        request = transaction.request
+        if (
+            face is Face.NETWORK
+            and sdp is not None
+            and not request.has("Session-Expires")
+            and self.media.is_rekey(sdp, d.id)
+        ):
+            self._own.answer_rekey(d, transaction, sdp)
+            return
+        self._exchange_in_dialog(face, d, transaction, sdp)
+
+    def _exchange_in_dialog(
+        self, face: Face, d: CallDialog, transaction: ServerTransaction, sdp: bytes | None
+    ) -> None:
+        """Pass a request on whose SDP, or whose response's SDP, is to be converted."""
+        assert d.sip is not None
+        request = transaction.request
+        converted = None if sdp is None else self.convert(face, d, sdp, request)
+        d.busy = True
+        d.ack = None
+        d.last_success = None
+        invite = request.method == "INVITE"
+
+        def edit(out: SipMessage) -> None:
+            if converted is not None:
+                replace_session_description(out, converted)
+
+        def responded(response: SipMessage, back: SipMessage) -> None:
+            if response.status < 200:
+                back.set_body(b"")
+                return
+            if not invite or response.status >= 300:
+                d.busy = False
+            if invite and response.status < 300:
+                if self._repeated(face.other, d):
+                    return
+                d.last_success = back
+            if response.status >= 300:
+                self._offer_refused(face, d, response)
+                self._continue(d)
+                return
+            answer = session_description(response)
+            try:
+                if answer is not None:
+                    replace_session_description(back, self.convert(face.other, d, answer, response))
+            except ims.MediaSecurityError as error:
+                self.end(d, error)
+                return
+            if not invite:
+                self._continue(d)
+
+        self.core.pass_in_dialog(face, d.sip, transaction, edit=edit, on_response=responded)
+
+    def _offer_refused(self, face: Face, d: CallDialog, response: SipMessage) -> None:
+        if face is Face.PHONE and d.open is OpenOffer.OURS:
+            self.negotiation.offer_rejected(dialog=d.id, status=response.status, now=self.now)
+        elif face is Face.NETWORK and d.open is OpenOffer.THEIRS:
+            self.negotiation.remote_offer_withdrawn(dialog=d.id, now=self.now)
+        d.open = None
+        self._pump()
+
+    # Shared with OwnRequests
+
+    def convert(
+        self, face: Face, d: CallDialog, sdp: bytes, message: SipMessage, *, reliable: bool = True
+    ) -> bytes:
+        """SDP that came from `face`, for the other face. Raises what is wrong with it."""
+        if face is Face.PHONE:
+            if d.open is OpenOffer.THEIRS:
+                out = self.media.answer_from_phone(sdp, d.id, self.now)
+                d.open = None
+            else:
+                out = self.media.offer_from_phone(sdp, d.id, self.now)
+                d.open = OpenOffer.OURS
+        else:
+            peer = assertions(message, self.core.config)
+            if d.open is OpenOffer.OURS:
+                allows = d.sip.peer_allows if d.sip is not None else frozenset()
+                early = message.has("RSeq") and "UPDATE" in allows
+                out = self.media.answer_from_network(
+                    sdp, d.id, reliable=reliable, peer=peer, update_allowed=early, now=self.now
+                )
+                d.open = None if reliable else d.open
+            else:
+                out = self.media.offer_from_network(sdp, d.id, peer, self.now)
+                d.open = OpenOffer.THEIRS
+        failure = self._pump(d.id)
+        if failure is not None:
+            if face is Face.NETWORK:
+                d.open = None
+            raise failure
+        return out
+
+    def end(self, d: CallDialog, error: ims.MediaSecurityError | None = None) -> None:
+        """End this dialog on both faces."""
+        if d.gone:
+            return
+        d.gone = True
+        self._own.bye(d, Face.NETWORK)
+        self._own.bye(d, Face.PHONE)
+        self.negotiation.dialog_ended(dialog=d.id, now=self.now)
+        self._pump()
+        self.close()
+
+    def _continue(self, d: CallDialog) -> None:
+        """An exchange is over: do what waited for that."""
+        if d.gone or d.busy or self._own.busy(d):
+            return
+        if d.rekey_wanted:
+            d.rekey_wanted = False
+            self._own.rekey(d, early=d.rekey_early)
+        elif d.waiting:
+            face, transaction = d.waiting.popleft()
+            try:
+                self._offer_in_dialog(face, d, transaction, session_description(transaction.request))
+            except ims.MediaSecurityError as error:
+                self.core.answer(face, transaction, error.sip_status_hint or 500, reason=error.reason)
+
+    def exchange_over(self, d: CallDialog) -> None:
+        """An exchange of our own is over."""
+        self._pump()
+        self._continue(d)
+
+    def close(self) -> None:
+        """The call is over: no media, no keys, no timers."""
+        if self.ended:
+            return
+        self.ended = True
+        for d in self.dialogs.values():
+            self.negotiation.dialog_ended(dialog=d.id, now=self.now)
+        self._pump()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.media.close()
+        self._own.close()
+        self.core.calls.pop(self.key, None)
+        self.core.forget_dialogs(self)
+        self.core.observer.call_ended(self)
+
+    # Inside
+
+    def _wants_offerless(self) -> bool:
+        policy = self.negotiation.policy
+        return (
+            self.side is ims.Side.UAC
+            and self.core.config.secure_forking is SecureForking.OFFERLESS
+            and policy.forking is ims.Forking.SECURE
+            and policy.requirement is ims.Requirement.REQUIRED
+        )
+
+    def _dialog_of(self, face: Face, client: ClientTransaction, response: SipMessage) -> CallDialog | None:
+        """The dialog of a response to the INVITE that came from `face`; None without a tag (RFC 3261 12.1)."""
+        if not tag_of(response, "To") or self._server is None or self._source is None:
+            return None
+        sip = self.core.dialog_from_response(face, self._server.request, client.request, response, self._source)
+        if sip is None:
+            return None
+        d = self.dialogs.get(sip.far_tag)
+        if d is None:
+            offered = self._phone_offer is not None and not self._offerless
+            d = CallDialog(id=sip.far_tag, open=OpenOffer.OURS if offered else None)
+            self.dialogs[sip.far_tag] = d
+        d.sip = sip
+        sip.call = self
+        if face is Face.PHONE and response.has("Allow"):
+            sip.peer_allows = frozenset(parse_option_tags(response.get_all("Allow")))
+        return d
+
+    def _pump(self, dialog: str | None = None) -> ims.MediaSecurityError | None:
+        """Carry out what the negotiation reports. The first failure in `dialog`, if any."""
+        failure: ims.MediaSecurityError | None = None
+        for event in self.media.events():
+            self.core.observer.event(self, event)
+            d = self.dialogs.get(event.dialog or "")
+            match event:
+                case ims.NegotiationFailed(error=error):
+                    if event.dialog == dialog and failure is None:
+                        failure = error
+                case ims.RekeyRequired(early=early) if d is not None:
+                    d.rekey_wanted, d.rekey_early = True, early
+                    self.core.loop.call_soon(self._rekey_if_possible, d)
+                case ims.DialogRetired(how=how) if d is not None:
+                    self._retired(d, how)
+                case _:
+                    pass
+        self._schedule()
+        return failure
+
+    def _rekey_if_possible(self, d: CallDialog) -> None:
+        # Behind the ACK of the 2xx, or at once in an early dialog.
+        if not self.ended and (d.acknowledged or d.rekey_early):
+            self._continue(d)
+
+    def _retired(self, d: CallDialog, how: ims.DialogExit) -> None:
+        if how is ims.DialogExit.FORGET:
+            d.gone = True
+            self.media.forget(d.id)
+        elif how is ims.DialogExit.ACK_BYE:
+            d.gone = True
+            self._own.acknowledge(d, None)
+            self._own.bye(d, Face.NETWORK)
+            self.media.forget(d.id)
+        else:
+            self.core.loop.call_soon(self.end, d)
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self.negotiation.next_timeout()
+        if due is not None and not self.ended:
+            self._timer = self.core.loop.call_at(due, self._timeout)
+
+    def _timeout(self) -> None:
+        self._timer = None
+        self.negotiation.handle_timeout(self.now)
+        self._pump()
+
+    def _key_runs_out(self, dialog: str) -> None:
+        d = self.dialogs.get(dialog)
+        if d is not None and not d.gone:
+            d.rekey_wanted, d.rekey_early = True, False
+            self._rekey_if_possible(d)
+
+
+def _without_reliable_provisional(out: SipMessage) -> None:
+    """Without 100rel the far end's offer can come in its 2xx only, where all is answered at once."""
+    for name in ("Supported", "Require"):
+        tags = parse_option_tags(out.get_all(name))
+        if "100rel" in tags:
+            out.remove(name)
+            rest = [tag for tag in tags if tag != "100rel"]
+            if rest:
+                out.append(name, ", ".join(rest))

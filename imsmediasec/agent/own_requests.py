@@ -1,0 +1,252 @@
+"""Requests and answers that the agent makes by itself within a call: re-key, ACK, BYE.
+
+The softphone knows nothing of them; CSeq of the network half counts on (RFC 3261 12.2.1.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import imsmediasec as ims
+from imsmediasec.agent.client_transaction import ClientTransaction
+from imsmediasec.agent.config import Account
+from imsmediasec.agent.identity import assertions
+from imsmediasec.agent.server_transaction import ServerTransaction
+from imsmediasec.agent.sip_dialog import Face, Half, sequence_of
+from imsmediasec.errors import MalformedInput
+from imsmediasec.sip import SipMessage, session_description
+from imsmediasec.sip.digest import authorization, best_challenge
+
+if TYPE_CHECKING:
+    from imsmediasec.agent.call import Call, CallDialog
+
+_T1 = 0.5
+_T2 = 4.0
+_ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY, MESSAGE"
+
+
+@dataclass(eq=False)
+class _Unacknowledged:
+    """A 2xx of ours to the peer's re-INVITE, sent again until its ACK comes (RFC 3261 13.3.1.4)."""
+
+    transaction: ServerTransaction
+    response: SipMessage
+    timer: asyncio.TimerHandle
+    waited: float = 0.0
+
+
+class OwnRequests:
+    """Those of one call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._core = call.core
+        self._open: set[str] = set()
+        """Dialogs in which an offer of our own is open."""
+        self._unacknowledged: dict[str, _Unacknowledged] = {}
+
+    def busy(self, d: CallDialog) -> bool:
+        """True while an exchange of our own runs in this dialog."""
+        return d.id in self._open or d.id in self._unacknowledged
+
+    def close(self) -> None:
+        for waiting in self._unacknowledged.values():
+            waiting.timer.cancel()
+        self._unacknowledged.clear()
+
+    # A re-key of our own
+
+    def rekey(self, d: CallDialog, *, early: bool) -> None:
+        """Offer a fresh key: by UPDATE in an early dialog, else by re-INVITE."""
+        method = "UPDATE" if early else "INVITE"
+        try:
+            offer = self._call.media.rekey_offer(d.id, self._call.now)
+        except ims.LocalError:
+            return  # an exchange has begun meanwhile; the negotiation asks again
+        self._open.add(d.id)
+        self._send_offer(d, method, offer, ())
+
+    def _send_offer(
+        self, d: CallDialog, method: str, offer: bytes, credentials: tuple[tuple[str, str], ...]
+    ) -> None:
+        request = self._request(d, Face.NETWORK, method, body=offer, extra=credentials)
+
+        def responded(client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
+            self._core.observer.sip(Face.NETWORK, incoming=True, message=response)
+            if response.status < 200 or self._call.ended:
+                return
+            if d.id not in self._open:
+                if response.status < 300 and d.ack is not None:
+                    self._core.send_ack(Face.NETWORK, *d.ack)
+                return
+            if response.status in (401, 407) and not credentials:
+                answer = self._credentials(response, request)
+                if answer is not None:
+                    self._send_offer(d, method, offer, (answer,))
+                    return
+            self._open.discard(d.id)
+            if response.status < 300:
+                if method == "INVITE":
+                    self.acknowledge(d, None, number=sequence_of(client.request))
+                self._take_answer(d, response)
+            else:
+                self._call.negotiation.offer_rejected(
+                    dialog=d.id, status=response.status, retry_after=_retry_after(response), now=self._call.now
+                )
+            self._call.exchange_over(d)
+
+        half = self._half(d, Face.NETWORK)
+        self._core.send(Face.NETWORK, request, self._core.hop(half, request), responded)
+
+    def _take_answer(self, d: CallDialog, response: SipMessage) -> None:
+        sdp = session_description(response)
+        if sdp is None:
+            self._call.negotiation.offer_rejected(dialog=d.id, status=488, now=self._call.now)
+            return
+        self._call.media.answer_from_network(
+            sdp,
+            d.id,
+            reliable=True,
+            peer=assertions(response, self._core.config),
+            update_allowed=False,
+            now=self._call.now,
+        )
+
+    def _credentials(self, response: SipMessage, request: SipMessage) -> tuple[str, str] | None:
+        """The header that answers a 401 or 407, if we have an account for it."""
+        proxy = response.status == 407
+        challenge = best_challenge(response.get_all("Proxy-Authenticate" if proxy else "WWW-Authenticate"))
+        account = self._account(challenge.realm) if challenge is not None else None
+        if challenge is None or account is None:
+            return None
+        value = authorization(
+            challenge,
+            username=account.username,
+            password=account.password,
+            method=request.method,
+            uri=request.uri,
+            cnonce=secrets.token_hex(8),
+            body=request.body,
+        )
+        return ("Proxy-Authorization" if proxy else "Authorization", str(value))
+
+    def _account(self, realm: str) -> Account | None:
+        for account in self._core.config.accounts:
+            if account.realm is None or account.realm == realm:
+                return account
+        return None
+
+    # The peer's re-key, answered without the softphone
+
+    def answer_rekey(self, d: CallDialog, transaction: ServerTransaction, sdp: bytes) -> None:
+        """Raises what is wrong with the offer; it is then answered by the caller of this."""
+        request = transaction.request
+        call = self._call
+        call.negotiation.receive_offer(
+            sdp, dialog=d.id, peer=assertions(request, self._core.config), now=call.now
+        )
+        failure = call._pump(d.id)
+        if failure is not None:
+            raise failure
+        call.media.remember_remote(d.id, sdp)
+        answer = call.media.answer_alone(d.id, call.now)
+        response = SipMessage.response_to(
+            request,
+            200,
+            headers=[("Contact", f"<{self._core.contacts.own(Face.NETWORK, None)}>"), ("Allow", _ALLOW)],
+            body=answer,
+        )
+        if request.method == "INVITE":
+            timer = call.core.loop.call_later(_T1, self._again, d.id, _T1)
+            self._unacknowledged[d.id] = _Unacknowledged(transaction, response, timer)
+        self._core.respond(Face.NETWORK, transaction, response)
+        call.exchange_over(d)
+
+    def took_ack(self, d: CallDialog, face: Face) -> bool:
+        """True if this ACK was for a 2xx of ours."""
+        waiting = self._unacknowledged.pop(d.id, None) if face is Face.NETWORK else None
+        if waiting is None:
+            return False
+        waiting.timer.cancel()
+        self._call.exchange_over(d)
+        return True
+
+    def _again(self, dialog: str, delay: float) -> None:
+        waiting = self._unacknowledged.get(dialog)
+        if waiting is None:
+            return
+        waiting.waited += delay
+        if waiting.waited >= 64 * _T1:
+            del self._unacknowledged[dialog]
+            d = self._call.dialogs.get(dialog)
+            if d is not None:
+                self._call.end(d)
+            return
+        self._core.respond(Face.NETWORK, waiting.transaction, waiting.response)
+        delay = min(2 * delay, _T2)
+        waiting.timer = self._core.loop.call_later(delay, self._again, dialog, delay)
+
+    # ACK and BYE
+
+    def acknowledge(
+        self, d: CallDialog, answer: bytes | None, *, face: Face = Face.NETWORK, number: int | None = None
+    ) -> None:
+        """Acknowledge a 2xx ourselves."""
+        half = self._half(d, face)
+        if number is None:
+            number = max(half.numbers.values(), default=half.sequence)
+        ack = self._request(d, face, "ACK", body=answer or b"", number=number)
+        hop = self._core.hop(half, ack)
+        d.ack = (ack, hop)
+        self._core.send_ack(face, ack, hop)
+
+    def bye(self, d: CallDialog, face: Face) -> None:
+        """End the dialog on one face."""
+        if d.sip is None:
+            return
+        request = self._request(d, face, "BYE")
+        half = self._half(d, face)
+
+        def responded(client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
+            self._core.observer.sip(face, incoming=True, message=response)
+
+        self._core.send(face, request, self._core.hop(half, request), responded)
+
+    def _half(self, d: CallDialog, face: Face) -> Half:
+        assert d.sip is not None
+        return d.sip.half(face)
+
+    def _request(
+        self,
+        d: CallDialog,
+        face: Face,
+        method: str,
+        *,
+        body: bytes = b"",
+        number: int | None = None,
+        extra: tuple[tuple[str, str], ...] = (),
+    ) -> SipMessage:
+        half = self._half(d, face)
+        headers = [("Route", route) for route in half.route_set]
+        headers += [
+            ("Max-Forwards", "70"),
+            ("From", half.local),
+            ("To", half.remote),
+            ("Call-ID", d.sip.call_id if d.sip is not None else ""),
+            ("CSeq", f"{half.next_number() if number is None else number} {method}"),
+        ]
+        if method in ("INVITE", "UPDATE"):
+            headers += [("Contact", f"<{self._core.contacts.own(face, None)}>"), ("Allow", _ALLOW)]
+        headers += extra
+        return SipMessage.request(method, half.remote_target, headers, body)
+
+
+def _retry_after(response: SipMessage) -> float | None:
+    value = (response.get("Retry-After") or "").split(";")[0].split("(")[0].strip()
+    try:
+        return min(float(int(value)), 30.0) if value.isascii() and value.isdigit() else None
+    except (ValueError, MalformedInput):
+        return None
