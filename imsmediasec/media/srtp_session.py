@@ -81,8 +81,7 @@ class MediaStream:
         """
         history = self._histories[direction]
         explicit = starts(keys.roc)
-        earlier = _Earlier(history, explicit) if keys.same_transport else None
-        start: Mapping[bytes, Start] = explicit if earlier is None else earlier
+        start = _Earlier(history, explicit) if keys.same_transport else explicit
         stream = self._backend.open(
             direction,
             keys,
@@ -92,8 +91,6 @@ class MediaStream:
             threshold=self._threshold,
             on_expiring=partial(self._expiring, direction, keys),
         )
-        if earlier is not None:
-            earlier.owner = stream
         for old in [known for known in history.streams if known.keys is keys]:
             self._remove(direction, old)
             old.release()
@@ -177,15 +174,14 @@ class _History:
 
 
 class _Earlier(Mapping[bytes, Start]):
-    """Where SSRCs stand now under the keys before `owner`'s. Read when it matters, not when the key was
+    """Where SSRCs stand, by the newest key that knows them. Read when it matters, not when a key is
     installed."""
 
-    __slots__ = ("_explicit", "_history", "owner")
+    __slots__ = ("_explicit", "_history")
 
     def __init__(self, history: _History, explicit: Mapping[bytes, Start]) -> None:
         self._history = history
         self._explicit = explicit
-        self.owner: SendStream | ReceiveStream | None = None
 
     def __getitem__(self, ssrc: bytes) -> Start:
         known = self._known()
@@ -201,9 +197,7 @@ class _Earlier(Mapping[bytes, Start]):
         return len({**self._known(), **self._explicit})
 
     def _known(self) -> dict[bytes, int]:
-        streams = self._history.streams
-        older = streams[streams.index(self.owner) + 1 :] if self.owner in streams else streams
         known = dict(self._history.places)
-        for stream in reversed(older):
+        for stream in reversed(self._history.streams):
             known |= stream.highest
         return known

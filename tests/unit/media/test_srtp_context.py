@@ -53,6 +53,17 @@ def test_highest_over_gaps_late_packets_two_ssrcs_and_a_wrap(fast):
 
 
 @BOTH
+def test_highest_after_a_late_packet_and_another_ssrc_with_the_number_due(fast):
+    one = sender(fast=fast)
+    for number in (10, 20, 15):
+        one.process(kit.rtp(number))
+    assert one.highest == {SSRC: 20}
+    one.process(kit.rtp(21))
+    one.process(kit.rtp(22, ssrc=1))
+    assert one.highest == {SSRC: 21, bytes([0, 0, 0, 1]): 22}
+
+
+@BOTH
 def test_a_run_over_two_rounds_is_counted_to_the_packet(fast):
     """The lifetime is long enough that most packets are counted by run."""
     total = 140_000 if fast else 3000
@@ -161,11 +172,14 @@ def test_receiving_tries_the_continued_counter_and_zero(theirs):
     assert other.highest == {SSRC: theirs << 16 | 12}
 
 
-def test_a_known_ssrc_is_not_tried_elsewhere_and_start_within_the_first_round_needs_no_engine():
+def test_a_known_ssrc_is_not_tried_elsewhere_and_the_first_round_needs_no_engine(monkeypatch):
+    sealed = sender(fast=False, start={SSRC: Start(3, 10)}).process(kit.rtp(12))
+    first = sender(fast=False).process(kit.rtp(11))
+    monkeypatch.delattr(MasterContext, "_new_engine")
     other = receiver(start={SSRC: Start(3, 10), b"abcd": Start(0, 5)})
-    other.process(sender(fast=False).process(kit.rtp(11)))
+    other.process(first)
     with pytest.raises(AuthenticationFailed):
-        other.process(sender(fast=False, start={SSRC: Start(3, 10)}).process(kit.rtp(12)))
+        other.process(sealed)
     with pytest.raises(AuthenticationFailed):
         other.process(kit.rtp(3, bytes(30), ssrc=int.from_bytes(b"abcd", "big")))
     with pytest.raises(AuthenticationFailed):

@@ -168,12 +168,14 @@ def test_places_of_retired_keys_are_kept():
     one.install(SEND, old)
     for number in (65535, 65536):
         one.protect(kit.rtp(number))
+        one.protect_rtcp(kit.rtcp())
     one.retire(SEND, old)
     assert one.roc(SEND) == {kit.SSRC: 1}
     with pytest.raises(LocalError, match="no key"):
         one.protect(kit.rtp(1))
     one.install(SEND, kit.keys(CM, 2))
     one.protect(kit.rtp(1))
+    assert one.protect_rtcp(kit.rtcp())[-14:-10] == b"\x80\0\0\2"
     assert one.roc(SEND) == {kit.SSRC: 1}
 
 
@@ -199,6 +201,19 @@ def test_installing_the_same_key_again_starts_nothing_anew(libsrtp):
     assert other.unprotect(one.protect(kit.rtp(6))) == kit.rtp(6)
 
 
+def test_the_same_object_twice_is_retired_at_once():
+    one, other = streams()
+    mine, theirs = both(one, other, 1)
+    one.install(SEND, mine)
+    other.install(RECEIVE, theirs)
+    assert other.unprotect(one.protect(kit.rtp(1))) == kit.rtp(1)
+    one.retire(SEND, mine)
+    other.retire(RECEIVE, theirs)
+    for stream, direction in ((one, SEND), (other, RECEIVE)):
+        with pytest.raises(LocalError, match="retired before"):
+            stream.install(direction, kit.keys(CM, 1))
+
+
 def test_going_back_to_the_old_key_after_a_rejected_offer():
     one, other = streams()
     old, _ = both(one, other, 1)
@@ -215,6 +230,19 @@ def test_going_back_to_the_old_key_after_a_rejected_offer():
     with pytest.raises(LocalError):
         one.protect(kit.rtp(65535))
     assert other.unprotect(one.protect(kit.rtp(65538))) == kit.rtp(65538)
+    assert one.roc(SEND) == {kit.SSRC: 1}
+
+
+def test_going_back_long_after_keeps_the_round():
+    one, _ = streams()
+    old = kit.keys(CM, 1)
+    one.install(SEND, old)
+    one.protect(kit.rtp(65535))
+    one.install(SEND, kit.keys(CM, 2))
+    for number in (65536, 65536 + 30000, 65536 + 60000):
+        one.protect(kit.rtp(number))
+    one.install(SEND, old)
+    one.protect(kit.rtp(60001))
     assert one.roc(SEND) == {kit.SSRC: 1}
 
 
