@@ -133,6 +133,8 @@ class Agreement:
         """Move the fork phase on by what the ledger says of the keys now in use."""
         protected = [stream for stream in d.streams.values() if stream.protected]
         if not protected:
+            if d.phase in (ForkPhase.EARLY_REKEYING, ForkPhase.LIVE_REKEYING):
+                d.move(ForkInput.REKEY_FAILED)
             return
         shared = any(self._stood_in_invite(stream) for stream in protected)
         if d.phase is None:
@@ -141,10 +143,8 @@ class Agreement:
             else:
                 d.phase = ForkPhase.LIVE_PRIVATE if d.live else ForkPhase.EARLY_PRIVATE
             d.exposure_accepted = policy.forking is Forking.EXPOSED
-        elif not shared and d.phase in SHARED:
-            d.move(ForkInput.FRESH_KEY_AGREED)
-        elif d.phase in (ForkPhase.EARLY_PRIVATE, ForkPhase.LIVE_PRIVATE):
-            d.move(ForkInput.FRESH_KEY_AGREED)
+        else:
+            d.move(ForkInput.INVITE_KEY_AGREED if shared else ForkInput.FRESH_KEY_AGREED)
         assert d.phase is not None
         if d.live and d.phase in LIVE and d.phase not in SHARED:
             d.awaiting_decision = False

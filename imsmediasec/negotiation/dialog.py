@@ -103,6 +103,8 @@ class Dialog:
     local_offer: LocalOffer | None = None
     remote_plan: tuple[MediaPlan, ...] | None = None
     live: bool = False
+    offerless: bool = False
+    """A callee's: the INVITE came without an offer, and ours went into the response."""
     answered_invite: bool = False
     """The offer in the INVITE has its reliable answer here."""
     answered_from_invite: bool = False

@@ -6,7 +6,8 @@ m-line refuses that m-line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from imsmediasec.errors import DowngradeDetected, MalformedInput, NoCommonSecurity, PeerMisbehaved
@@ -20,6 +21,18 @@ from imsmediasec.sdp.capneg import potential_configurations
 from imsmediasec.sdp.crypto import CryptoAttribute
 from imsmediasec.sdp.document import MediaDescription, SessionDescription
 from imsmediasec.terms import OnFailure, Requirement
+
+
+def offered_keys(doc: SessionDescription) -> Iterator[CryptoAttribute]:
+    """Every readable a=crypto line, those of capability negotiation (a=acap, RFC 5939) included."""
+    for section in (doc.session, *doc.media):
+        for value in section.values("acap"):
+            name, _, rest = value.partition(" ")[2].partition(":")
+            if name == "crypto":
+                with suppress(MalformedInput):
+                    yield CryptoAttribute.parse_value(rest)
+    for line in doc.media:
+        yield from line.crypto
 
 
 def judge_offer(

@@ -20,18 +20,31 @@ class Disclosure:
 
 
 class KeyLedger:
-    """Disclosures by key. A key is the `keys` tuple of an a=crypto line: the line's tag may change, its keys not."""
+    """Disclosures by key. A key is its octets: tag, MKI, lifetime and the line it stands in may change,
+    and one that comes back after a re-key has its history still."""
 
     def __init__(self) -> None:
-        self._entries: dict[int, tuple[tuple[InlineKey, ...], list[Disclosure]]] = {}
+        self._facts: list[tuple[InlineKey, list[Disclosure]]] = []
+        self._by_id: dict[int, tuple[InlineKey, list[Disclosure]]] = {}
+        """The same lists, by object: most look-ups are for one seen before."""
 
     def record(self, crypto: CryptoAttribute, disclosure: Disclosure) -> None:
         """Note that this line's keys stood in that SDP."""
-        entry = self._entries.setdefault(id(crypto.keys), (crypto.keys, []))
-        if disclosure not in entry[1]:
-            entry[1].append(disclosure)
+        for key in crypto.keys:
+            known = self._find(key)
+            if known is None:
+                known = []
+                self._facts.append((key, known))
+            self._by_id[id(key)] = (key, known)
+            if disclosure not in known:
+                known.append(disclosure)
 
     def disclosures(self, crypto: CryptoAttribute) -> tuple[Disclosure, ...]:
         """All that is known of this line's keys."""
-        entry = self._entries.get(id(crypto.keys))
-        return tuple(entry[1]) if entry is not None else ()
+        return tuple(fact for key in crypto.keys for fact in self._find(key) or ())
+
+    def _find(self, key: InlineKey) -> list[Disclosure] | None:
+        seen = self._by_id.get(id(key))
+        if seen is not None:
+            return seen[1]
+        return next((known for one, known in self._facts if one.key_salt == key.key_salt), None)

@@ -22,7 +22,7 @@ from imsmediasec.negotiation.agreement import Agreement
 from imsmediasec.negotiation.dialog import Dialog, LocalOffer
 from imsmediasec.negotiation.exchange import ExchangeInput, ExchangeState
 from imsmediasec.negotiation.forking import LIVE, SHARED, ForkInput, ForkPhase
-from imsmediasec.negotiation.judging import judge_answer, judge_offer
+from imsmediasec.negotiation.judging import judge_answer, judge_offer, offered_keys
 from imsmediasec.negotiation.ledger import Disclosure, KeyLedger
 from imsmediasec.negotiation.offers import read_own, write_answer, write_offer
 from imsmediasec.negotiation.timers import Timer, TimerQueue, glare_delay
@@ -129,9 +129,15 @@ class Negotiation:
         Raises LocalError: unreadable SDP, an exchange is open, the policy cannot be met.
         """
         doc = read_own(plain)
-        d = None if dialog is None else self._known(dialog)
+        d = None if dialog is None else self._dialogs.get(dialog)
+        if dialog is not None and d is None:
+            if self.side is Side.UAC or self._dialogs:
+                raise LocalError(f"dialog {dialog} is not known")
+            d = Dialog(id=dialog, offerless=True)
         if d is None and self._live is not None:
             raise LocalError("the call is up: an offer now belongs to its dialog")
+        if d is not None and d.phase is ForkPhase.RETIRED:
+            raise LocalError(f"dialog {dialog} is over")
         if d is not None and not d.can(ExchangeInput.SEND_OFFER):
             d.step(ExchangeInput.SEND_OFFER)
         shared = d is not None and d.phase in SHARED and self.side is Side.UAC
@@ -150,6 +156,7 @@ class Negotiation:
         if d is None:
             self._invite_offer = offer
         else:
+            self._dialogs.setdefault(d.id, d)
             d.step(ExchangeInput.SEND_OFFER)
             d.local_offer = offer
             if shared:
@@ -202,25 +209,33 @@ class Negotiation:
         reliable: bool = True,
         peer: PeerAssertions | None = None,
         update_allowed: bool = False,
+        to_invite: bool = False,
         now: float,
     ) -> None:
         """An answer to our offer in this dialog, or to that of the INVITE.
 
         `reliable`: False for a provisional response without PRACK; a later answer may then differ.
         `update_allowed`: the dialog is early, and the peer takes UPDATE (RFC 3311): a re-key may be
-        asked for at once. Raises LocalError if there never was an offer.
+        asked for at once.
+        `to_invite`: it stands in a response to the INVITE. Such an answer may come again in every later
+        response; say so, or one that comes while an UPDATE of ours is open counts as its answer.
+        Raises LocalError if there never was an offer.
         """
         d = self._dialogs.get(dialog)
         if d is None or (d.local_offer is None and not d.answered_invite and d.exchange is ExchangeState.STABLE):
             if self._invite_offer is None or self.side is Side.UAS:
                 raise LocalError(f"dialog {dialog}: an answer without an offer", clause="RFC 3264 4")
             d = self._dialogs.setdefault(dialog, Dialog(id=dialog))
+            d.answered_from_invite = True
             if d.phase is ForkPhase.RETIRED:
+                self._show()
+                return
+            if self._live is not None:
+                self._lost(d)
                 return
             d.local_offer = self._invite_offer
-            d.answered_from_invite = True
             d.step(ExchangeInput.SEND_OFFER)
-        if d.phase is ForkPhase.RETIRED or d.local_offer is None:
+        if d.phase is ForkPhase.RETIRED or d.local_offer is None or (to_invite and d.answered_invite):
             return  # the answer again, in a later response (RFC 3261 13.2.1), or of a dialog that lost
         try:
             plans = judge_answer(
@@ -252,10 +267,13 @@ class Negotiation:
     ) -> None:
         """An offer from the peer: in the INVITE, in a response to an INVITE without one, or later."""
         d = self._dialogs.setdefault(dialog, Dialog(id=dialog))
+        if self._live is not None and not d.live and d.phase is not ForkPhase.RETIRED:
+            self._lost(d)
         if d.phase is ForkPhase.RETIRED:
             self._fail(d, PeerMisbehaved("an offer in a dialog that lost the call", sip_status_hint=481))
             return
-        if not d.can(ExchangeInput.RECEIVE_OFFER):
+        unanswered = self.side is Side.UAC and self._invite_offer is not None and not d.answered_invite
+        if unanswered or not d.can(ExchangeInput.RECEIVE_OFFER):
             glare = d.exchange is not ExchangeState.REMOTE_OFFER
             error = PeerMisbehaved(
                 "an offer while another one is open", clause="RFC 3261 14.2", sip_status_hint=491 if glare else 500
@@ -263,10 +281,15 @@ class Negotiation:
             self._fail(d, error)
             return
         # The INVITE's own offer may have reached other terminals too; a callee cannot tell.
-        forkable = self.side is Side.UAS and not d.live and not d.streams and d.phase is None
+        forkable = self.side is Side.UAS and not d.live and not d.streams and not d.offerless
         try:
+            doc = SessionDescription.parse(sdp)
+            if forkable:
+                # All its lines, not only the one we take: a later offer may come back to another.
+                for crypto in offered_keys(doc):
+                    self._ledger.record(crypto, Disclosure(dialog=None, hop=self._signalling))
             plans = judge_offer(
-                SessionDescription.parse(sdp),
+                doc,
                 policy=self._policy,
                 capabilities=self._capabilities,
                 streams=d.streams,
@@ -279,9 +302,8 @@ class Negotiation:
         d.step(ExchangeInput.RECEIVE_OFFER)
         d.remote_plan = plans
         for plan in plans:
-            if plan.remote is not None:
-                where = None if forkable else dialog
-                self._ledger.record(plan.remote, Disclosure(dialog=where, hop=self._signalling))
+            if plan.remote is not None and not forkable:
+                self._ledger.record(plan.remote, Disclosure(dialog=dialog, hop=self._signalling))
         self._show()
 
     def offer_rejected(
@@ -306,7 +328,7 @@ class Negotiation:
             self._timers.add(Timer(at=now + glare_delay(self.side, self._random), dialog=dialog, what="rekey"))
         elif rekeying and status in (500, 503) and retry_after is not None:
             self._timers.add(Timer(at=now + retry_after, dialog=dialog, what="rekey"))
-        elif rekeying and d.phase in LIVE:
+        elif rekeying and d.phase in LIVE and (self.side is Side.UAC or d.reoffer_sent):
             self._exposed(d)
         self._show()
 
@@ -330,6 +352,7 @@ class Negotiation:
                 if self._live is None and not d.failed:
                     self._fail(d, PeerMisbehaved("the call was taken without an answer", clause="RFC 3261 13.2.1"))
             self._retire(d, DialogExit.ACK_BYE if self.side is Side.UAC else DialogExit.BYE)
+            self._show()
             return
         self._live = dialog
         d.live = True
@@ -454,6 +477,11 @@ class Negotiation:
         self._fail(d, PeerMisbehaved("no fresh key could be agreed: other terminals may hold the key of the call",
                                      clause="RFC 4568 7.3"))  # fmt: skip
         self._retire(d, DialogExit.BYE)
+
+    def _lost(self, d: Dialog) -> None:
+        """A dialog that shows up after another one took the call."""
+        self._retire(d, DialogExit.FORGET, ForkInput.LOSES)
+        self._show()
 
     def _retire(self, d: Dialog, how: DialogExit | None, what: ForkInput = ForkInput.ENDS) -> None:
         if d.phase is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from imsmediasec.negotiation.dialog import Dialog, Form, Stream
-from imsmediasec.negotiation.forking import fork_state_of
+from imsmediasec.negotiation.forking import ForkPhase, fork_state_of
 from imsmediasec.negotiation.ledger import KeyLedger
 from imsmediasec.policy import SecurityPolicy
 from imsmediasec.sdp.crypto import CryptoAttribute
@@ -56,9 +56,9 @@ def derive(
 ) -> SecurityStatus:
     """The status as of now. `other_dialogs`: ids of further dialogs that answered the same INVITE."""
     identity = _identity(dialog, remote_target)
-    if dialog is None:
+    if dialog is None or dialog.phase is ForkPhase.RETIRED:  # before the call, or after it: no key is in use
         return SecurityStatus(
-            dialog=None,
+            dialog=dialog.id if dialog is not None and dialog.live else None,
             streams=(),
             terminating_entity=identity,
             fork_state=ForkState.UNKNOWN,
