@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from imsmediasec.agent.endpoint import Endpoint, TransportProtocol
 from imsmediasec.errors import MalformedInput
@@ -140,7 +140,7 @@ class DatagramSocket(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
+        transport = cast(asyncio.DatagramTransport, transport)  # of a class of its own in asyncio
         self._transport = transport
 
     @property

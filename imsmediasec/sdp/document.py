@@ -197,13 +197,12 @@ class MediaDescription(Section):
 
     def rewrite(self, lines: Iterable[str]) -> None:
         """Replace the whole section, m= line first. Raises ValueError if that line cannot be read."""
-        new = [_checked(line) + self._ending for line in lines]
-        changed = _MEDIA.match(new[0]) if new else None
+        text = "".join([_checked(line) + self._ending for line in lines])
+        changed = _MEDIA.match(text)
         if changed is None:
             raise ValueError("a section begins with its m= line")
-        self._lines = new
+        self._text = text if self._text.endswith("\n") else text.removesuffix(self._ending)
         self._media = changed
-        self._attributes = None
 
     def set_media(self, *, proto: str | None = None, port: int | None = None) -> None:
         """Change the protocol or port of the m-line; the rest of the line stays."""
