@@ -48,7 +48,7 @@ class StreamConnection(asyncio.Protocol):
         self._opened = opened
         self._lost = lost
         self._interval = keepalive
-        self._framer = StreamFramer()
+        self._framer = StreamFramer(opened_here=destination is not None)
         self._transport: asyncio.Transport | None = None
         self._ping: asyncio.TimerHandle | None = None
         self._pong: asyncio.TimerHandle | None = None

@@ -32,9 +32,13 @@ class StreamFramer:
     `feed` gives whole messages, ready for `SipMessage.parse`, and keep-alives, in order. After
     `MalformedInput` no boundary is known any more: close the connection. Memory is bounded by
     `max_octets` and one read.
+
+    `opened_here`: this side opened the connection, sends the pings and gets the pongs (RFC 5626 3.5.1);
+    then two empty lines that come apart are two pongs. Otherwise they are the halves of one ping.
     """
 
-    def __init__(self, *, max_octets: int = MAX_OCTETS) -> None:
+    def __init__(self, *, max_octets: int = MAX_OCTETS, opened_here: bool = False) -> None:
+        self._opened_here = opened_here
         self._max_octets = max_octets
         self._buffer = bytearray()
         self._searched = 0  # no end of the header before this place
@@ -89,11 +93,11 @@ class StreamFramer:
             return None
         if buffer[:1] == b"\r" and buffer[:2] != PONG:
             raise MalformedInput("a CR without LF between messages", clause="RFC 3261 18.3")
-        if buffer[:4] == PING and not self._half:
+        if buffer[:4] == PING and (self._opened_here or not self._half):
             del buffer[:4]
             return Keepalive.PING
         del buffer[: 2 if buffer[0] == 0x0D else 1]
-        self._half = not self._half
+        self._half = not self._half or self._opened_here
         return Keepalive.PONG if self._half else Keepalive.PING
 
     def _measure(self) -> int:

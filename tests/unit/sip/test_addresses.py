@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -80,8 +81,6 @@ def test_any_text_is_an_address_or_malformed(value: str) -> None:
 def test_hostile_addresses_take_linear_time(piece: str) -> None:
     started = time.perf_counter()
     for tail in ("<", "", "\x00<", ">"):
-        try:
+        with contextlib.suppress(MalformedInput):
             NameAddr.parse("x" + piece * 30_000 + tail)
-        except MalformedInput:
-            pass
     assert time.perf_counter() - started < 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -79,8 +80,6 @@ def test_hostile_lists_take_linear_time(piece: str) -> None:
     text = piece * (60_000 // len(piece))
     started = time.perf_counter()
     for read in (split, Parameters.parse):
-        try:
+        with contextlib.suppress(MalformedInput):
             read(text)
-        except MalformedInput:
-            pass
     assert time.perf_counter() - started < 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -42,7 +43,8 @@ TORTURE = [
     b"UnknownHeaderWithUnusualValue: ;;,,;;,;\r\n"
     b"v:  SIP  / 2.0  / TCP     spindle.example.com   ;\r\n  branch  =   z9hG4bK9ikj8  ,\r\n"
     b" SIP  /    2.0   / UDP  192.168.255.111   ; branch=\r\n z9hG4bK30239\r\n"
-    b'm:"Quoted string \\"\\"" <sip:jdrosen@example.com> ; newparam =\r\n      newvalue ;\r\n  secondparam ; q = 0.33\r\n\r\n',
+    b'm:"Quoted string \\"\\"" <sip:jdrosen@example.com> ; newparam =\r\n      newvalue ;'
+    b"\r\n  secondparam ; q = 0.33\r\n\r\n",
     # 3.1.1.2: any token is a method, any octets a display name
     b"!interesting-Method0123456789_*+`.%indeed'~ sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,"
     b"weird!*pas$wo~d_too.(doesn't-it)@example.com SIP/2.0\r\nCall-ID: intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{\r\n"
@@ -157,7 +159,10 @@ def test_the_body_brings_its_length_and_type() -> None:
 
 def test_a_request_is_built() -> None:
     message = SipMessage.request("UPDATE", "sip:b", [("Via", "x"), ("To", "<sip:b>")], b"v=0\r\n")
-    expected = b"UPDATE sip:b SIP/2.0\r\nVia: x\r\nTo: <sip:b>\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+    expected = (
+        b"UPDATE sip:b SIP/2.0\r\nVia: x\r\nTo: <sip:b>\r\n"
+        b"Content-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+    )
     assert bytes(message) == expected and bytes(SipMessage.parse(expected)) == expected
     message.set_uri("sips:c;lr")
     assert message.uri == "sips:c;lr"
@@ -174,7 +179,8 @@ def test_a_response_is_built() -> None:
     assert bytes(response) == (
         b"SIP/2.0 180 Ringing\r\nVia: SIP/2.0/UDP pc33.atlanta.example;branch=z9hG4bK776asdhds\r\n"
         b"To: Bob <sip:bob@biloxi.example>;tag=t1\r\nf:Alice <sip:alice@atlanta.example>;tag=1928301774\r\n"
-        b"Call-ID : a84b4c76e66710\r\nCSeq: 314159 INVITE\r\nRSeq: 1\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx"
+        b"Call-ID : a84b4c76e66710\r\nCSeq: 314159 INVITE\r\nRSeq: 1\r\n"
+        b"Content-Type: text/plain\r\nContent-Length: 1\r\n\r\nx"
     )
     tagged = SipMessage.parse(INVITE.replace(b"To: Bob <sip:bob@biloxi.example>", b"To: sip:b;tag=2"))
     assert SipMessage.response_to(tagged, 200, to_tag="t1").get("To") == "sip:b;tag=2"
@@ -240,12 +246,10 @@ def test_any_mutation_is_malformed_or_kept(seed: bytes, data: st.DataObject) -> 
     except MalformedInput:
         return
     assert bytes(message) == octets
-    assert [name for name, _ in message.headers] != None and repr(message)
+    assert len(message.headers) < 100 and repr(message)
     for name in ("Via", "Contact", "Call-ID"):
-        try:
+        with contextlib.suppress(MalformedInput):
             message.get_list(name)
-        except MalformedInput:
-            pass
 
 
 @pytest.mark.parametrize("piece", [b" \r\n", b"\t", b"A:\r\n", b"\r\n ", b"\n", b"A", b":"])
