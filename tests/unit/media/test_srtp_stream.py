@@ -151,6 +151,15 @@ def test_roc_is_kept_over_a_wrap_and_given_on(backend, suite):
     assert from_zero.roc == {kit.SSRC: 0}
 
 
+def test_what_a_stream_tells_of_itself():
+    one, other = pair(BACKENDS[0], kit.keys(CM))
+    other.unprotect_rtcp(one.protect_rtcp(kit.rtcp()))
+    assert one.rtcp_next == {kit.SSRC.to_bytes(4, "big"): 1} and other.rtcp_next == {}
+    assert one.on_libsrtp
+    one.protect(kit.rtp(1, bytes(2000)))
+    assert not one.on_libsrtp
+
+
 def test_a_truncated_tag_does_not_open():
     for suite in (CM, suites.AES_CM_128_HMAC_SHA1_32, GCM):
         one, other = pair(BACKENDS[0], kit.keys(suite))
