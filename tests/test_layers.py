@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "imsmediasec"
 SANS_IO = (
-    *("errors", "secret", "terms", "suites", "keys", "policy", "status", "events", "ports"),
+    *("errors", "records", "secret", "terms", "suites", "keys", "policy", "status", "events", "ports"),
     *("sdp", "sip", "mikey", "keymgmt", "negotiation", "registration"),
 )
 FORBIDDEN = {

@@ -11,18 +11,26 @@ from dataclasses import dataclass
 from imsmediasec.errors import MalformedInput
 from imsmediasec.keys import DEFAULT_PARAMS, SessionParams
 from imsmediasec.policy import Quirk
+from imsmediasec.records import quick_init
 from imsmediasec.secret import Secret
 from imsmediasec.suites import SrtpSuite, suite_by_name
 
+# 9.2: key-salt ["|" lifetime] ["|" mki]. No leading zeroes (6.1); a lifetime of 0 is judged apart, as is a last "|".
+_KEY = r"inline:([A-Za-z0-9+/]+={0,2})(?:\|(2\^)?(0|[1-9]\d{0,19}))?(?:\|([1-9]\d{0,399}):([1-9]\d{0,2}))?(\|)?"
+_KEY_PARAM = re.compile(_KEY + r"\Z", re.ASCII)
 # 9.1: tag 1*WSP crypto-suite 1*WSP key-params *(1*WSP session-param). A blank behind the colon and
 # at the end come from real peers and change nothing.
-_ATTRIBUTE = re.compile(r"[ \t]*(\d{1,9})[ \t]+([A-Za-z0-9_]+)[ \t]+([!-~]+)((?:[ \t]+[!-~]+)*)[ \t]*\Z")
-# 9.2: key-salt ["|" lifetime] ["|" mki]
-_KEY_INFO = re.compile(r"([A-Za-z0-9+/]+={0,2})(?:\|(2\^)?(\d{1,20}))?(?:\|(\d{1,400}):(\d{1,3}))?(\|)?\Z")
-_FEC_ORDERS = ("FEC_SRTP", "SRTP_FEC")
-_MAX_WINDOW_DIGITS = 9
+_HEAD = r"[ \t]*(\d{1,9})[ \t]+([A-Za-z0-9_]+)[ \t]+"
+_TAIL = r"((?:[ \t]+[!-~]+)*)[ \t]*\Z"
+_ATTRIBUTE = re.compile(_HEAD + _KEY + r"((?:;[!-:<-~]*)*)" + _TAIL, re.ASCII)
+_OUTLINE = re.compile(_HEAD + r"([!-~]+)" + _TAIL, re.ASCII)
+_KDR = re.compile(r"(?:\d|1\d|2[0-4])\Z", re.ASCII)
+_WSH = re.compile(r"\d{2,9}\Z", re.ASCII)
+_FLAGS = ("UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP")
+_VALUED = ("KDR=", "WSH=", "FEC_ORDER=", "FEC_KEY=")
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class InlineKey:
     """One ``inline:`` key parameter (6.1)."""
@@ -36,6 +44,7 @@ class InlineKey:
     """Octets of the MKI field, 1 to 128."""
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CryptoAttribute:
     """One a=crypto line."""
@@ -49,10 +58,6 @@ class CryptoAttribute:
     """As written, in order."""
     params: SessionParams = DEFAULT_PARAMS
     """The typed form of those that SRTP defines (6.3.1 to 6.3.3, 6.3.6)."""
-    fec: bool = False
-    """FEC_ORDER or FEC_KEY is present (6.3.4, 6.3.5)."""
-    unknown_params: tuple[str, ...] = ()
-    """Extensions without "-" that we do not know: the line must not be chosen (6.3.7)."""
     quirks: tuple[Quirk, ...] = ()
     """Deviations that made this line readable only with goodwill."""
 
@@ -69,29 +74,38 @@ class CryptoAttribute:
         """Read what stands behind "a=crypto:". Raises MalformedInput."""
         match = _ATTRIBUTE.match(value)
         if match is None:
-            raise MalformedInput("a=crypto needs a tag, a suite and key parameters", clause="RFC 4568 9.1")
-        tag, suite_name, key_params, rest = match.groups()
+            raise _fault(value)
+        tag, suite_name, key_salt, power, lifetime, mki, mki_length, dangling, more, written = match.groups()
         suite = suite_by_name(suite_name)
         quirks: list[Quirk] = []
         if tag[0] == "0" and len(tag) > 1:
             quirks.append(Quirk.TAG_LEADING_ZERO)
-        keys = _parse_keys(key_params, suite, quirks)
-        if not rest:
-            return cls(
-                tag=int(tag), suite=suite, suite_name=suite_name, keys=keys, quirks=tuple(quirks) if quirks else ()
-            )
-        written = tuple(rest.split())
-        params, fec, unknown = _parse_session_params(written)
+        keys: tuple[InlineKey, ...] = (_read_key(suite, quirks, key_salt, power, lifetime, mki, mki_length, dangling),)
+        if more:
+            keys = _further_keys(keys[0], more, suite, quirks)
+        session_params = tuple(written.split()) if written else ()
         return cls(
             tag=int(tag),
             suite=suite,
             suite_name=suite_name,
             keys=keys,
-            session_params=written,
-            params=params,
-            fec=fec,
-            unknown_params=unknown,
-            quirks=tuple(quirks),
+            session_params=session_params,
+            params=_read_session_params(session_params) if session_params else DEFAULT_PARAMS,
+            quirks=tuple(dict.fromkeys(quirks)) if quirks else (),
+        )
+
+    @property
+    def fec(self) -> bool:
+        """FEC_ORDER or FEC_KEY is present (6.3.4, 6.3.5)."""
+        return any(param.startswith(("FEC_ORDER=", "FEC_KEY=")) for param in self.session_params)
+
+    @property
+    def unknown_params(self) -> tuple[str, ...]:
+        """Extensions without "-" that we do not know: the line must not be chosen (6.3.7)."""
+        return tuple(
+            param.partition("=")[0]
+            for param in self.session_params
+            if not param.startswith(("-", *_VALUED)) and param not in _FLAGS
         )
 
     def value(self) -> str:
@@ -103,31 +117,48 @@ class CryptoAttribute:
         return f"a=crypto:{self.tag} {self.suite_name} inline:<redacted>"
 
 
-def _parse_keys(key_params: str, suite: SrtpSuite | None, quirks: list[Quirk]) -> tuple[InlineKey, ...]:
-    if ";" not in key_params:
-        return (_parse_key(key_params, suite, quirks),)
-    keys = tuple(_parse_key(param, suite, quirks) for param in key_params.split(";"))
+def _fault(value: str) -> MalformedInput:
+    """Why a value does not match: outline, method or key."""
+    outline = _OUTLINE.match(value)
+    if outline is None:
+        return MalformedInput("a=crypto needs a tag, a suite and key parameters", clause="RFC 4568 9.1")
+    if not all(param.startswith("inline:") for param in outline[3].split(";")):
+        return MalformedInput("the key method of SRTP is inline", clause="RFC 4568 6.1")
+    return MalformedInput("an inline key is base64, then lifetime and MKI", clause="RFC 4568 9.2")
+
+
+def _further_keys(first: InlineKey, more: str, suite: SrtpSuite | None, quirks: list[Quirk]) -> tuple[InlineKey, ...]:
+    """All keys of a line that has several: the first, and those in ";inline:…;inline:…"."""
+    keys = [first]
+    for param in more[1:].split(";"):
+        match = _KEY_PARAM.match(param)
+        if match is None:
+            raise MalformedInput("an inline key is base64, then lifetime and MKI", clause="RFC 4568 9.2")
+        keys.append(_read_key(suite, quirks, *match.groups()))
     # 6.1: with several keys each has an MKI, all of one length, no value twice.
     mkis = {key.mki for key in keys}
     if None in mkis or len(mkis) != len(keys) or len({key.mki_length for key in keys}) != 1:
         raise MalformedInput("several keys need distinct MKIs of one length", clause="RFC 4568 6.1")
-    return keys
+    return tuple(keys)
 
 
-def _parse_key(param: str, suite: SrtpSuite | None, quirks: list[Quirk]) -> InlineKey:
-    method, colon, info = param.partition(":")
-    if not colon or method != "inline":
-        raise MalformedInput("the key method of SRTP is inline", clause="RFC 4568 6.1")
-    match = _KEY_INFO.match(info)
-    if match is None:
-        raise MalformedInput("an inline key is base64, then lifetime and MKI", clause="RFC 4568 9.2")
-    text, power, lifetime_text, mki_text, mki_length_text, dangling = match.groups()
+def _read_key(
+    suite: SrtpSuite | None,
+    quirks: list[Quirk],
+    text: str,
+    power: str | None,
+    lifetime_text: str | None,
+    mki_text: str | None,
+    mki_length_text: str,
+    dangling: str | None,
+) -> InlineKey:
+    """One key from the fields of `_KEY`; what took goodwill is added to `quirks`."""
     if dangling:
         quirks.append(Quirk.EMPTY_KEY_PARAMETER)
-    missing = -len(text) % 4
-    if missing:
+    if len(text) % 4:
         quirks.append(Quirk.UNPADDED_BASE64)
-        text = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
+        text = text.rstrip("=")
+        text += "=" * (-len(text) % 4)
     try:
         key_salt = a2b_base64(text, strict_mode=True)
     except Base64Error:
@@ -139,18 +170,17 @@ def _parse_key(param: str, suite: SrtpSuite | None, quirks: list[Quirk]) -> Inli
         )
     if lifetime_text is None and mki_text is None:
         return InlineKey(key_salt=Secret(key_salt))
-    lifetime = None
+    lifetime = mki = mki_length = None
     if lifetime_text is not None:
-        lifetime = _lifetime(power is not None, int(lifetime_text), quirks, suite)
-    mki = mki_length = None
+        lifetime = _lifetime(power is not None, int(lifetime_text), suite, quirks)
     if mki_text is not None:
         mki, mki_length = int(mki_text), int(mki_length_text)
-        if not 1 <= mki_length <= 128 or mki >= 1 << (8 * mki_length):
+        if mki_length > 128 or mki >= 1 << (8 * mki_length):
             raise MalformedInput("an MKI has 1 to 128 octets, and its value fits", clause="RFC 4568 6.1")
     return InlineKey(key_salt=Secret(key_salt), lifetime=lifetime, mki=mki, mki_length=mki_length)
 
 
-def _lifetime(power: bool, number: int, quirks: list[Quirk], suite: SrtpSuite | None) -> int:
+def _lifetime(power: bool, number: int, suite: SrtpSuite | None, quirks: list[Quirk]) -> int:
     # 6.1 and RFC 3711 9.2: at most 2^48 SRTP packets (2^31 SRTCP, which the SRTP layer caps by itself).
     maximum = 2**48 if suite is None else suite.max_srtp_lifetime
     value = 0 if power and number > 48 else 1 << number if power else number
@@ -160,44 +190,36 @@ def _lifetime(power: bool, number: int, quirks: list[Quirk], suite: SrtpSuite | 
     return maximum
 
 
-def _parse_session_params(written: tuple[str, ...]) -> tuple[SessionParams, bool, tuple[str, ...]]:
-    kdr, window, fec = 0, 64, False
-    flags = {"UNENCRYPTED_SRTP": False, "UNENCRYPTED_SRTCP": False, "UNAUTHENTICATED_SRTP": False}
-    unknown: list[str] = []
+def _read_session_params(written: tuple[str, ...]) -> SessionParams:
+    """6.3: the typed form. Raises MalformedInput for a known parameter with a wrong value, or twice."""
+    kdr, window = 0, 64
     seen: set[str] = set()
     for param in written:
         name, equals, value = param.partition("=")
-        if name in seen and name in ("KDR", "WSH", "FEC_ORDER", "FEC_KEY", *flags):
+        if param not in _FLAGS and name + equals not in _VALUED:
+            continue
+        if name in seen:
             raise MalformedInput(f"session parameter {name} stands twice", clause="RFC 4568 6.3")
         seen.add(name)
-        if param in flags:
-            flags[param] = True
-        elif name == "KDR" and equals:
-            if not (value.isascii() and value.isdigit() and len(value) <= 2 and int(value) <= 24):
+        if name == "KDR":
+            if not _KDR.match(value):
                 raise MalformedInput("KDR is 0 to 24", clause="RFC 4568 6.3.1")
             kdr = int(value)
-        elif name == "WSH" and equals:
-            if not (value.isascii() and value.isdigit() and len(value) <= _MAX_WINDOW_DIGITS and int(value) >= 64):
+        elif name == "WSH":
+            if not _WSH.match(value) or int(value) < 64:
                 raise MalformedInput("WSH is at least 64", clause="RFC 4568 6.3.6")
             window = int(value)
-        elif name == "FEC_ORDER" and equals:
-            if value not in _FEC_ORDERS:
-                raise MalformedInput("FEC_ORDER is FEC_SRTP or SRTP_FEC", clause="RFC 4568 6.3.4")
-            fec = True
-        elif name == "FEC_KEY" and equals:
-            fec = True
-        elif not param.startswith("-"):
-            unknown.append(name)
-    if not (kdr or window != 64 or any(flags.values())):
-        return DEFAULT_PARAMS, fec, tuple(unknown)
-    params = SessionParams(
+        elif name == "FEC_ORDER" and value not in ("FEC_SRTP", "SRTP_FEC"):
+            raise MalformedInput("FEC_ORDER is FEC_SRTP or SRTP_FEC", clause="RFC 4568 6.3.4")
+    if not kdr and window == 64 and seen.isdisjoint(_FLAGS):
+        return DEFAULT_PARAMS
+    return SessionParams(
         kdr=kdr,
         window_size_hint=window,
-        unencrypted_srtp=flags["UNENCRYPTED_SRTP"],
-        unencrypted_srtcp=flags["UNENCRYPTED_SRTCP"],
-        unauthenticated_srtp=flags["UNAUTHENTICATED_SRTP"],
+        unencrypted_srtp="UNENCRYPTED_SRTP" in seen,
+        unencrypted_srtcp="UNENCRYPTED_SRTCP" in seen,
+        unauthenticated_srtp="UNAUTHENTICATED_SRTP" in seen,
     )
-    return params, fec, tuple(unknown)
 
 
 def _format_key(key: InlineKey) -> str:

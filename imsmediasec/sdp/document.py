@@ -16,6 +16,7 @@ from imsmediasec.sdp.crypto import CryptoAttribute
 MAX_OCTETS = 262_144
 """Longer input is refused: no real session description comes near it."""
 
+_VERSION = re.compile(r"v=0\r*(?=\n|\Z)")
 _BAD_LINE = re.compile(r"\n(?![a-z]=|\Z)")
 # RFC 8866 5.14. More than one WSP and a trailing blank are seen from real peers and do no harm.
 _MEDIA = re.compile(
@@ -58,8 +59,10 @@ class Section:
 
     def value(self, name: str) -> str | None:
         """Value of the first a=`name` line, or None."""
-        values = self.values(name)
-        return values[0] if values else None
+        if f"\na={name}" in self._text:
+            for value in self.values(name):
+                return value
+        return None
 
     def has(self, name: str) -> bool:
         """True if there is an a=`name` line."""
@@ -261,8 +264,7 @@ class SessionDescription:
             raise MalformedInput(f"an SDP body of more than {MAX_OCTETS} octets is not read", clause="RFC 8866 5")
         # Octets that are no UTF-8 survive as surrogates, and leave as they came.
         text = data if isinstance(data, str) else bytes(data).decode("utf-8", "surrogateescape")
-        first = text[: _end_of_line(text, 0)]
-        if first != "v=0":
+        if _VERSION.match(text) is None:
             raise MalformedInput("an SDP body begins with v=0", clause="RFC 8866 5.1", offset=0)
         self = cls.__new__(cls)
         self._trailer = ""
