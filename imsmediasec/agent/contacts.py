@@ -32,6 +32,10 @@ class Contacts:
             if isinstance(uri, SipUri) and len(self._phones) < MAX_PHONES:
                 self._phones[uri.user or ""] = (str(uri), source if source.flow is not None else None)
 
+    def add(self, user: str, uri: str) -> None:
+        """A softphone that need not register to be called."""
+        self._phones[user] = (uri, None)
+
     def phone_for(self, request: SipMessage) -> tuple[str, Endpoint]:
         """URI and hop of the softphone that a request from the network is for. Raises LocalError (404)."""
         uri = parse_uri(request.uri)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from imsmediasec.errors import KeyLifetimeExhausted, MediaSecurityError
 from imsmediasec.keys import SrtpKeys
@@ -45,6 +45,9 @@ class Counters:
     dropped_source: int = 0
     """Came from an address that is not the softphone's."""
     dropped_exhausted: int = 0
+
+    def __add__(self, other: Counters) -> Counters:
+        return Counters(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,1 @@
+"""Wiring for other people's software. Thin: no policy, no parsing."""
