@@ -266,8 +266,9 @@ class Negotiation:
         self, sdp: str | bytes, *, dialog: str, peer: PeerAssertions | None = None, now: float
     ) -> None:
         """An offer from the peer: in the INVITE, in a response to an INVITE without one, or later."""
-        d = self._dialogs.setdefault(dialog, Dialog(id=dialog))
+        d = self._dialogs.get(dialog) or Dialog(id=dialog)  # known once its offer can be answered
         if self._live is not None and not d.live and d.phase is not ForkPhase.RETIRED:
+            self._dialogs[dialog] = d
             self._lost(d)
         if d.phase is ForkPhase.RETIRED:
             self._fail(d, PeerMisbehaved("an offer in a dialog that lost the call", sip_status_hint=481))
@@ -299,6 +300,7 @@ class Negotiation:
             self._fail(d, error)
             return
         d.peer = peer or d.peer
+        self._dialogs[dialog] = d
         d.step(ExchangeInput.RECEIVE_OFFER)
         d.remote_plan = plans
         for plan in plans:
