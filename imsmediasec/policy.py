@@ -60,6 +60,8 @@ class SecurityPolicy:
     """Octets of the MKI of our keys, 1 to 128; None: no MKI."""
     on_exposed: OnFailure = OnFailure.REFUSE
     """If B7 cannot be met (a re-key refused or lost): REFUSE ends the call, WARN goes on and says so."""
+    on_unprotected: OnFailure = OnFailure.REFUSE
+    """If a call with a `PolicyBook` mode ALWAYS cannot be protected: REFUSE fails it, WARN goes on and says so."""
     on_protection_lost: OnFailure = OnFailure.REFUSE
     """If the other side wants to take protection off a PREFERRED stream within a call."""
     emergency_numbers: tuple[str, ...] = ("112", "911")

@@ -76,9 +76,11 @@ class Call:
         self.ended = False
         phone = NameAddr.parse(request.get("From" if side is ims.Side.UAC else "To") or "").uri
         far = NameAddr.parse(request.get("From") or "").uri
-        self.remote_target = request.uri if side is ims.Side.UAC else str(far)
+        self.remote_target, requested = str(far), False
+        if side is ims.Side.UAC:
+            self.remote_target, requested = core.config.dialled(request.uri)
         self.negotiation = ims.Negotiation(
-            core.config.policy,
+            core.config.policy_for(self.remote_target, requested=requested),
             side=side,
             capabilities=core.settings.backend.capabilities,
             local_identity=str(phone),
@@ -110,9 +112,12 @@ class Call:
         if self.side is ims.Side.UAS:
             self._invite_to_phone(request, sdp)
             return
-        if request.uri != self.remote_target:
-            self.remote_target = request.uri
-            self.negotiation.retargeted(to=request.uri, cause=ims.Retarget.REDIRECT, now=self.now)
+        target, requested = self.core.config.dialled(request.uri)
+        if target != self.remote_target:
+            self.remote_target = target
+            policy = self.core.config.policy_for(target, requested=requested)
+            self.negotiation.change_policy(policy, now=self.now)
+            self.negotiation.retargeted(to=target, cause=ims.Retarget.REDIRECT, now=self.now)
         self._phone_offer = sdp
         self._invite_to_network(request, sdp)
 
@@ -122,7 +127,7 @@ class Call:
             self._client.cancel()
 
     def _invite_to_network(self, request: SipMessage, sdp: bytes | None) -> None:
-        out = pass_request(request, None)
+        out = pass_request(request, None, uri=self.remote_target)
         if sdp is not None and self._offerless:
             replace_session_description(out, b"")
             out.set_body(b"")
@@ -344,9 +349,7 @@ class Call:
 
         self.core.pass_in_dialog(face, d.sip, transaction, on_response=done)
 
-    def _offer_in_dialog(
-        self, face: Face, d: CallDialog, transaction: ServerTransaction, sdp: bytes | None
-    ) -> None:
+    def _offer_in_dialog(self, face: Face, d: CallDialog, transaction: ServerTransaction, sdp: bytes | None) -> None:
         if self._own.busy(d):
             if face is Face.PHONE:
                 d.waiting.append((face, transaction))
@@ -365,9 +368,7 @@ class Call:
             return
         self._exchange_in_dialog(face, d, transaction, sdp)
 
-    def _exchange_in_dialog(
-        self, face: Face, d: CallDialog, transaction: ServerTransaction, sdp: bytes | None
-    ) -> None:
+    def _exchange_in_dialog(self, face: Face, d: CallDialog, transaction: ServerTransaction, sdp: bytes | None) -> None:
         """Pass a request on whose SDP, or whose response's SDP, is to be converted."""
         assert d.sip is not None
         request = transaction.request
@@ -417,9 +418,7 @@ class Call:
 
     # Shared with OwnRequests
 
-    def convert(
-        self, face: Face, d: CallDialog, sdp: bytes, message: SipMessage, *, reliable: bool = True
-    ) -> bytes:
+    def convert(self, face: Face, d: CallDialog, sdp: bytes, message: SipMessage, *, reliable: bool = True) -> bytes:
         """SDP that came from `face`, for the other face. Raises what is wrong with it."""
         if face is Face.PHONE:
             if d.open is OpenOffer.THEIRS:

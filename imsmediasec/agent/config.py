@@ -7,6 +7,7 @@ from enum import Enum
 
 from imsmediasec.agent.endpoint import Endpoint, TransportProtocol
 from imsmediasec.policy import SecurityPolicy
+from imsmediasec.policy_book import PolicyBook
 from imsmediasec.secret import Secret
 from imsmediasec.terms import Hop
 
@@ -37,6 +38,9 @@ class AgentConfig:
     """Everything an `Agent` needs to know."""
 
     policy: SecurityPolicy = field(default_factory=SecurityPolicy)
+    """For every call, unless there is a `book`."""
+    book: PolicyBook | None = None
+    """The policy by callee, and on request (4.x.3)."""
     local_host: str = "127.0.0.1"
     local_port: int = 0
     """Where softphones send their SIP: UDP and TCP. 0: any free port."""
@@ -59,6 +63,19 @@ class AgentConfig:
     verify_tls: bool = True
     allow_other_users: bool = False
     """Let softphones of other users of this machine in. Without it the agent looks who owns the socket."""
+
+    def policy_for(self, uri: str, *, requested: bool = False) -> SecurityPolicy:
+        """The policy of a call with `uri`."""
+        return self.policy if self.book is None else self.book.policy_for(uri, requested=requested)
+
+    def dialled(self, uri: str) -> tuple[str, bool]:
+        """The URI without the prefix that asks for security in this one call, and whether it was there."""
+        scheme, colon, rest = uri.partition(":")
+        user, at, host = rest.partition("@")
+        if self.book is None or not at:
+            return uri, False
+        user, requested = self.book.take_request(user)
+        return f"{scheme}{colon}{user}{at}{host}", requested
 
     @property
     def hop(self) -> Hop:

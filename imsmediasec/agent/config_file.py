@@ -1,0 +1,215 @@
+"""The agent's configuration from a TOML file. Every fault names file, line and reason."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from enum import Enum
+from pathlib import Path
+from typing import Any, NoReturn
+
+from imsmediasec.agent.config import Account, AgentConfig, SecureForking
+from imsmediasec.agent.endpoint import TransportProtocol
+from imsmediasec.agent.passing import endpoint_of
+from imsmediasec.errors import LocalError, MalformedInput
+from imsmediasec.policy import STRICT, TOLERANT, Quirk, SecurityPolicy
+from imsmediasec.policy_book import Mode, PolicyBook, Rule, unreachable
+from imsmediasec.secret import Secret
+from imsmediasec.suites import suite_by_name
+from imsmediasec.terms import Forking, Hop, KeyManagement, OnFailure, OptionalForm, Requirement, Scope
+
+
+def read_config(path: Path) -> AgentConfig:
+    """Read and check the file. Raises LocalError, "FILE:LINE: reason"."""
+    return _Reader(path).config()
+
+
+class _Reader:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._text = path.read_text("utf-8")
+            self._data: dict[str, Any] = tomllib.loads(self._text)
+        except OSError as error:
+            raise LocalError(f"{path}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise LocalError(f"{path}: is not UTF-8") from None
+        except tomllib.TOMLDecodeError as error:
+            raise LocalError(f"{path}: {error}") from None
+
+    def config(self) -> AgentConfig:
+        self._only("", self._data, {"agent", "account", "policy", "callee"})
+        agent = self._table("agent")
+        options: dict[str, Any] = {}
+        readers: dict[str, tuple[str, Callable[[Any], Any]]] = {
+            "transport": ("network_protocol", lambda v: TransportProtocol(str(v).upper())),
+            "outbound": ("outbound", endpoint_of),
+            "softphone": ("softphone", lambda v: str(endpoint_of(v) and v)),
+            "signalling": ("signalling", Hop),
+            "trust-asserted-identity": ("trust_asserted_identity", _boolean),
+            "secure-forking": ("secure_forking", SecureForking),
+            "media-ports": ("media_ports", _ports),
+            "ca-file": ("ca_file", str),
+            "verify-tls": ("verify_tls", _boolean),
+            "allow-other-users": ("allow_other_users", _boolean),
+        }
+        self._only("agent", agent, {"listen", "network", *readers})
+        for key, (host, port) in (
+            ("listen", ("local_host", "local_port")),
+            ("network", ("network_host", "network_port")),
+        ):
+            if key in agent:
+                options[host], options[port] = self._read("agent", key, _address, agent[key])
+        for key, (name, reader) in readers.items():
+            if key in agent:
+                options[name] = self._read("agent", key, reader, agent[key])
+        if "account" in self._data:
+            options["accounts"] = (self._account(self._table("account")),)
+        book = self._book()
+        return AgentConfig(policy=book.default.policy, book=book, **options)
+
+    def _account(self, table: Mapping[str, Any]) -> Account:
+        self._only("account", table, {"username", "password", "realm"})
+        for key in ("username", "password"):
+            if not isinstance(table.get(key), str):
+                self._fail("account", key, "username and password are needed, as text")
+        return Account(
+            username=table["username"], password=Secret(table["password"].encode()), realm=table.get("realm")
+        )
+
+    def _book(self) -> PolicyBook:
+        table = self._table("policy")
+        prefix = table.get("request-prefix", "")
+        default = self._rule("policy", table, "*", {"request-prefix"})
+        rules: list[Rule] = []
+        for number, entry in enumerate(self._data.get("callee", []), 1):
+            where = f"callee#{number}"
+            if not isinstance(entry, dict) or not isinstance(entry.get("pattern"), str):
+                self._fail(where, "pattern", "a [[callee]] needs a pattern such as sip:*@example.org")
+            merged = {key: value for key, value in table.items() if key != "request-prefix"} | entry
+            rules.append(self._rule(where, merged, entry["pattern"], {"pattern"}))
+            for hidden, by in unreachable(rules):
+                self._fail(where, "pattern", f"{hidden.pattern} never holds: {by.pattern} before it matches the same")
+        for where, rule in [("policy", default), *((f"callee#{n}", r) for n, r in enumerate(rules, 1))]:
+            if rule.mode is Mode.ON_REQUEST and not prefix:
+                self._fail(where, "mode", "on-request needs request-prefix in [policy], or nobody can ask for it")
+        return PolicyBook(default=default, rules=tuple(rules), request_prefix=str(prefix))
+
+    def _rule(self, where: str, table: Mapping[str, Any], pattern: str, more: set[str]) -> Rule:
+        readers: dict[str, Callable[[Any], Any]] = {
+            "scope": lambda v: tuple(Scope(item) for item in v),
+            "key-management": lambda v: tuple(KeyManagement(item) for item in v),
+            "suites": lambda v: tuple(_suite(item) for item in v),
+            "optional-form": OptionalForm,
+            "forking": Forking,
+            "trusted-middle": lambda v: tuple(map(str, v)),
+            "tolerate": _tolerance,
+            "sdes-over-unprotected-signalling": _boolean,
+            "accept-unencrypted": _boolean,
+            "key-lifetime": _integer,
+            "mki-length": _integer,
+            "on-exposed": OnFailure,
+            "on-unprotected": OnFailure,
+            "on-protection-lost": OnFailure,
+            "emergency-numbers": lambda v: tuple(map(str, v)),
+            "media": lambda v: {media: Requirement(requirement) for media, requirement in v.items()},
+        }
+        self._only(where, table, {"mode", "terminals", *more, *readers})
+        mode = self._read(where, "mode", Mode, table.get("mode", "always"))
+        options = {}
+        known = {f.name for f in fields(SecurityPolicy)}
+        for key, reader in readers.items():
+            if key in table:
+                name = "requirement_by_media" if key == "media" else key.replace("-", "_")
+                assert name in known
+                options[name] = self._read(where, key, reader, table[key])
+        try:
+            policy = SecurityPolicy(**options)
+            terminals = tuple(map(str, table.get("terminals", ())))
+            return Rule(pattern=pattern, mode=mode, policy=policy, terminals=terminals)
+        except LocalError as error:
+            word = error.reason.removeprefix("policy: ").split(":")[0].split()[0].rstrip(",")
+            self._fail(where, word.replace("_", "-"), error.reason)
+
+    def _table(self, name: str) -> Mapping[str, Any]:
+        table = self._data.get(name, {})
+        if not isinstance(table, dict):
+            self._fail(name, "", f"[{name}] is a table")
+        return table
+
+    def _only(self, where: str, table: Mapping[str, Any], known: set[str]) -> None:
+        for key in table:
+            if key not in known:
+                self._fail(where, key, f"{key} is not known here; known: {', '.join(sorted(known))}")
+
+    def _read(self, where: str, key: str, reader: Callable[[Any], Any], value: Any) -> Any:
+        try:
+            return reader(value)
+        except (ValueError, TypeError, AttributeError, MalformedInput) as error:
+            choices = ""
+            if isinstance(reader, type) and issubclass(reader, Enum):
+                choices = f"; one of {', '.join(str(item.value) for item in reader)}"
+            reason = error.reason if isinstance(error, MalformedInput) else f"{value!r} does not fit"
+            self._fail(where, key, f"{key}: {reason}{choices}")
+
+    def _fail(self, where: str, key: str, reason: str) -> NoReturn:
+        raise LocalError(f"{self._path}:{self._line(where, key)}: {reason}")
+
+    def _line(self, where: str, key: str) -> int:
+        """The line of `key` in the table `where` ("callee#2": the second [[callee]]); 1 if it is not found."""
+        table, _, number = where.partition("#")
+        section, count, header = "", 0, 1
+        for position, line in enumerate(self._text.splitlines(), 1):
+            match = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
+            if match:
+                section = match[1]
+                count += section == table
+                if section == table and (not number or count == int(number)):
+                    header = position
+            here = section == table and (not number or count == int(number))
+            if here and key and re.match(rf"\s*\"?{re.escape(key)}\"?\s*[.=]", line):
+                return position
+            if not where and section == key:
+                return position
+        return header
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    return value
+
+
+def _address(value: Any) -> tuple[str, int]:
+    host, _, port = str(value).rpartition(":")
+    return str(ipaddress.ip_address(host.strip("[]"))), int(port)
+
+
+def _ports(value: Any) -> range:
+    first, _, last = str(value).partition("-")
+    ports = range(int(first), int(last) + 1)
+    if not 1024 <= ports.start < ports.stop <= 65536:
+        raise ValueError
+    return ports
+
+
+def _suite(name: Any) -> Any:
+    suite = suite_by_name(str(name))
+    if suite is None:
+        raise MalformedInput(f"{name} is no crypto suite")
+    return suite
+
+
+def _tolerance(value: Any) -> frozenset[Quirk]:
+    if value in ("strict", "tolerant"):
+        return STRICT if value == "strict" else TOLERANT
+    return frozenset(Quirk(item) for item in value)
