@@ -1,0 +1,5 @@
+"""``python -m imsmediasec.cli``."""
+
+from imsmediasec.cli import main
+
+main()

@@ -1,0 +1,91 @@
+"""The calls of an agent, live in the terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+import imsmediasec as ims
+from imsmediasec.agent.journal import CallJournal
+from imsmediasec.agent.report import verdict
+
+_COLOURS = {"good": "green", "fair": "yellow", "bad": "red"}
+_PADLOCKS = {"good": "locked", "fair": "half", "bad": "open"}
+
+
+class LiveCalls:
+    """A table that follows the calls, or without a terminal one line a change."""
+
+    def __init__(self, console: Console, *, live: bool) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False) if live else None
+        self._calls: dict[str, CallJournal] = {}
+        self._said: dict[str, str] = {}
+
+    def __enter__(self) -> LiveCalls:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """A line above the table."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def changed(self, journal: CallJournal) -> None:
+        """Something happened in this call."""
+        self._calls[journal.call_id] = journal
+        if self._live is not None:
+            self._live.update(self._table(), refresh=True)
+            return
+        line = " | ".join(_cells(journal))
+        if self._said.get(journal.call_id) != line:
+            self._said[journal.call_id] = line
+            self.say(line)
+
+    def ended(self, journal: CallJournal) -> None:
+        """The call is over."""
+        self._calls.pop(journal.call_id, None)
+        self._said.pop(journal.call_id, None)
+        self.say(" | ".join(_cells(journal)))
+        if self._live is not None:
+            self._live.update(self._table(), refresh=True)
+
+    def _table(self) -> Table:
+        table = Table(title=None if self._calls else "no calls")
+        for column in ("call", "padlock", "suite", "ends at", "forking", "who has the keys", "warnings"):
+            table.add_column(column)
+        for journal in self._calls.values():
+            style = _COLOURS[verdict(journal.status)[0]]
+            table.add_row(*_cells(journal), style=style)
+        return table
+
+
+def _cells(journal: CallJournal) -> tuple[str, ...]:
+    arrow = "to" if journal.outgoing else "from"
+    state = "" if journal.ended is None else f" (ended after {journal.ended:.1f} s)"
+    call = f"{arrow} {journal.remote}{state}"
+    status = journal.status
+    if status is None:
+        return (call, "no media yet", "", "", "", "", "; ".join(n.text for n in journal.notes if n.serious))
+    suites = {stream.suite.name if stream.suite else "none" for stream in status.streams}
+    identity = status.terminating_entity
+    return (
+        call,
+        _PADLOCKS[verdict(status)[0]],
+        ", ".join(sorted(suites)),
+        f"{identity.uri} ({_known(identity)})",
+        status.fork_state.value,
+        "; ".join(holder.name for holder in status.key_holders) or "everybody on the path",
+        "; ".join(warning.text for warning in status.warnings),
+    )
+
+
+def _known(identity: ims.Identity) -> str:
+    return identity.source.value
