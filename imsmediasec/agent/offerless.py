@@ -67,11 +67,14 @@ def _fill(answer: SessionDescription, other: SessionDescription, common: list[di
     """
     for line in ("o", "s", "c"):
         value = other.session.line(line)
-        if value is not None:
+        if value is not None and answer.session.line(line) is not None:
             answer.session.replace_line(line, value)
     for index, media in enumerate(answer.media):
         if common[index]:
             media.rewrite(_section(other.media[index], common[index]))
+            connection = other.connection(other.media[index])
+            if media.line("c") is None and connection is not None:
+                media.insert_second("c", connection)
         else:
             media.set_media(port=0)
 

@@ -48,8 +48,9 @@ def pass_response(response: SipMessage, request: SipMessage) -> SipMessage:
     out = response.copy()
     for name in _HOP_BY_HOP:
         out.remove(name)
-    vias = request.get_all("Via")
-    for via in reversed(vias):
+    for route in reversed(request.get_all("Record-Route")):  # as a user agent server does (RFC 3261 12.1.1)
+        out.prepend("Record-Route", route)
+    for via in reversed(request.get_all("Via")):
         out.prepend("Via", via)
     out.set("CSeq", str(CSeq(number=sequence_of(request), method=request.method)))
     return out
