@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -94,6 +95,9 @@ class Call:
         self._client: ClientTransaction | None = None
         self._source: Endpoint | None = None
         self._phone_offer: bytes | None = None
+        self._taken: CallDialog | None = None
+        """The dialog that took the call."""
+        self._cancelled = False
         self._offerless = self._wants_offerless()
         core.observer.call_started(self)
 
@@ -122,7 +126,8 @@ class Call:
         self._invite_to_network(request, sdp)
 
     def cancelled(self) -> None:
-        """The caller gave up. The far end's 487 ends the call."""
+        """The caller gave up. The 487 of the other side ends the call; a 2xx that crosses the CANCEL is refused."""
+        self._cancelled = True
         if self._client is not None:
             self._client.cancel()
 
@@ -155,7 +160,7 @@ class Call:
 
     def _response_from_network(self, client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
         self.core.observer.sip(Face.NETWORK, incoming=True, message=response)
-        if response.status == 100 or self.ended or self._server is None:
+        if response.status == 100 or self._server is None or (self.ended and response.status not in range(200, 300)):
             return
         if response.status >= 300:
             self._invite_failed(Face.PHONE, response)
@@ -163,7 +168,14 @@ class Call:
         d = self._dialog_of(Face.PHONE, client, response)
         if d is None:
             return
-        if response.status >= 200 and self._repeated(Face.NETWORK, d):
+        success = response.status >= 200
+        if success and (self.ended or self._cancelled) and d is not self._taken:
+            self._refuse(Face.NETWORK, d)
+            return
+        if self._taken is not None and d is not self._taken:
+            self._loses(d, response)
+            return
+        if success and self._repeated(Face.NETWORK, d):
             return
         try:
             self._take_response(d, response)
@@ -214,8 +226,47 @@ class Call:
 
     def _wins(self, d: CallDialog) -> None:
         self.negotiation.confirm(dialog=d.id, now=self.now)
-        self.media.choose(d.id)
         self._pump()
+        if d.gone:
+            return
+        self._taken = d
+        self.media.choose(d.id)
+        for other in self.dialogs.values():
+            if other is not d and not other.gone:
+                other.gone = True
+                self.media.forget(other.id)
+
+    def _loses(self, d: CallDialog, response: SipMessage) -> None:
+        """A dialog that did not take the call answers all the same; a 2xx is acknowledged and ended."""
+        d.gone = True
+        success = response.status >= 200
+        if d.ack is not None:
+            if success:
+                self.core.send_ack(Face.NETWORK, *d.ack)
+            return
+        sdp = None
+        with suppress(ims.MediaSecurityError):
+            sdp = session_description(response)
+        if sdp is not None and not self._offerless and self._phone_offer is not None:
+            # It answers the key of the INVITE, so it has it: the status is to know.
+            self.negotiation.receive_answer(sdp, dialog=d.id, reliable=success, to_invite=True, now=self.now)
+        if success:
+            self.negotiation.confirm(dialog=d.id, now=self.now)
+        self._pump()
+
+    def _refuse(self, face: Face, d: CallDialog) -> None:
+        """A 2xx from `face` that nobody waits for any more: the call was cancelled, or is over."""
+        d.gone = True
+        if d.ack is None:
+            self._own.acknowledge(d, None, face=face)
+            self._own.bye(d, face)
+        else:
+            self.core.send_ack(face, *d.ack)
+        if not self.ended:
+            assert self._server is not None
+            self.core.answer(face.other, self._server, 487)
+            self.close()
+        self.core.forget_dialogs(self)
 
     def _answer_caller(self, d: CallDialog, response: SipMessage) -> None:
         assert self._server is not None
@@ -246,7 +297,12 @@ class Call:
             self._invite_failed(Face.NETWORK, response)
             return
         d = self._dialog_of(Face.NETWORK, client, response)
-        if d is None or (response.status >= 200 and self._repeated(Face.PHONE, d)):
+        if d is None:
+            return
+        if self._cancelled and response.status >= 200 and d.last_success is None:
+            self._refuse(Face.PHONE, d)
+            return
+        if response.status >= 200 and self._repeated(Face.PHONE, d):
             return
         try:
             sdp = session_description(response)
@@ -344,7 +400,7 @@ class Call:
         def done(response: SipMessage, back: SipMessage) -> None:
             d.gone = True
             self.media.forget(d.id)
-            if all(other.gone for other in self.dialogs.values()):
+            if d is self._taken or all(other.gone for other in self.dialogs.values()):
                 self.close()
 
         self.core.pass_in_dialog(face, d.sip, transaction, on_response=done)
@@ -552,7 +608,8 @@ class Call:
             self.media.forget(d.id)
         elif how is ims.DialogExit.ACK_BYE:
             d.gone = True
-            self._own.acknowledge(d, None)
+            if d.ack is None:
+                self._own.acknowledge(d, None)
             self._own.bye(d, Face.NETWORK)
             self.media.forget(d.id)
         else:
