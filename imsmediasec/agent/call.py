@@ -59,6 +59,8 @@ class CallDialog:
     """An INVITE or UPDATE with an open offer runs in this dialog."""
     rekey_wanted: bool = False
     rekey_early: bool = False
+    rekey_fresh: bool = False
+    """Our own key has to change, whoever has seen it."""
     waiting: deque[tuple[Face, ServerTransaction]] = field(default_factory=deque)
     """Requests of the softphone that came during an exchange of our own."""
     gone: bool = False
@@ -518,8 +520,8 @@ class Call:
         if d.gone or d.busy or self._own.busy(d):
             return
         if d.rekey_wanted:
-            d.rekey_wanted = False
-            self._own.rekey(d, early=d.rekey_early)
+            fresh, d.rekey_fresh, d.rekey_wanted = d.rekey_fresh, False, False
+            self._own.rekey(d, early=d.rekey_early, fresh=fresh)
         elif d.waiting:
             face, transaction = d.waiting.popleft()
             try:
@@ -631,7 +633,7 @@ class Call:
     def _key_runs_out(self, dialog: str) -> None:
         d = self.dialogs.get(dialog)
         if d is not None and not d.gone:
-            d.rekey_wanted, d.rekey_early = True, False
+            d.rekey_wanted, d.rekey_early, d.rekey_fresh = True, False, True
             self._rekey_if_possible(d)
 
 

@@ -22,8 +22,7 @@ from imsmediasec.agent.addresses import (
 )
 from imsmediasec.media import PylibsrtpBackend
 from imsmediasec.media.relay import Counters, MediaRelay
-from imsmediasec.sdp import SessionDescription
-from imsmediasec.sdp import profiles
+from imsmediasec.sdp import SessionDescription, profiles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,14 +98,18 @@ class CallMedia:
 
     # The agent's own exchanges, which the softphone does not see
 
-    def rekey_offer(self, dialog: str, now: float) -> bytes:
-        """An offer of our own: the last SDP again, with fresh keys."""
+    def rekey_offer(self, dialog: str, now: float, *, fresh: bool) -> bytes:
+        """An offer of our own: the last SDP again, with keys as fresh as the rules ask for.
+
+        `fresh`: with new ones in any case. Otherwise a key stays that only this dialog has seen: a peer
+        that takes no new key within a call goes deaf to one.
+        """
         text = self._text(dialog)
         doc = SessionDescription.parse(text.local)
         text.version += 1
         set_version(doc, self._session_id, text.version)
         text.local = str(doc)
-        return self.negotiation.create_offer(text.local, dialog=dialog, rekey=True, now=now).encode(
+        return self.negotiation.create_offer(text.local, dialog=dialog, rekey=fresh, now=now).encode(
             "utf-8", "surrogateescape"
         )
 
@@ -142,8 +145,8 @@ class CallMedia:
     # What follows
 
     def events(self) -> list[ims.Event]:
-        """Carry out on the relays what the negotiation reported; the rest concerns the signalling."""
-        rest: list[ims.Event] = []
+        """Carry out on the relays what the negotiation reported. All of it, for those who look on."""
+        done: list[ims.Event] = []
         while (event := self.negotiation.next_event()) is not None:
             dialog = event.dialog or ""
             match event:
@@ -158,10 +161,10 @@ class CallMedia:
                     for stream in status.streams:
                         if not stream.protected and stream.index in self.relays:
                             self.relays[stream.index].leg(dialog).protected = False
-                    rest.append(event)
                 case _:
-                    rest.append(event)
-        return rest
+                    pass
+            done.append(event)
+        return done
 
     def choose(self, dialog: str) -> None:
         """The softphone hears and speaks to this dialog."""

@@ -59,19 +59,17 @@ class OwnRequests:
 
     # A re-key of our own
 
-    def rekey(self, d: CallDialog, *, early: bool) -> None:
-        """Offer a fresh key: by UPDATE in an early dialog, else by re-INVITE."""
+    def rekey(self, d: CallDialog, *, early: bool, fresh: bool) -> None:
+        """Make an offer of our own: by UPDATE in an early dialog, else by re-INVITE. See `CallMedia.rekey_offer`."""
         method = "UPDATE" if early else "INVITE"
         try:
-            offer = self._call.media.rekey_offer(d.id, self._call.now)
+            offer = self._call.media.rekey_offer(d.id, self._call.now, fresh=fresh)
         except ims.LocalError:
             return  # an exchange has begun meanwhile; the negotiation asks again
         self._open.add(d.id)
         self._send_offer(d, method, offer, ())
 
-    def _send_offer(
-        self, d: CallDialog, method: str, offer: bytes, credentials: tuple[tuple[str, str], ...]
-    ) -> None:
+    def _send_offer(self, d: CallDialog, method: str, offer: bytes, credentials: tuple[tuple[str, str], ...]) -> None:
         request = self._request(d, Face.NETWORK, method, body=offer, extra=credentials)
 
         def responded(client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
@@ -145,9 +143,7 @@ class OwnRequests:
         """Raises what is wrong with the offer; it is then answered by the caller of this."""
         request = transaction.request
         call = self._call
-        call.negotiation.receive_offer(
-            sdp, dialog=d.id, peer=assertions(request, self._core.config), now=call.now
-        )
+        call.negotiation.receive_offer(sdp, dialog=d.id, peer=assertions(request, self._core.config), now=call.now)
         failure = call._pump(d.id)
         if failure is not None:
             raise failure

@@ -65,8 +65,8 @@ class TestAgent:
 
     __test__ = False
 
-    def __init__(self, **options: Any) -> None:
-        self.witness = Witness()
+    def __init__(self, *, witness: Witness | None = None, **options: Any) -> None:
+        self.witness = witness or Witness()
         options.setdefault("signalling", ims.Hop.PROTECTED)
         self._thread = AgentThread(AgentConfig(**options), self.witness).start()
         self.agent = self._thread.agent

@@ -137,12 +137,14 @@ class RawUa:
             self.request("ACK", cseq=number)
         return answer
 
-    def play(self, key: Key, port: int, first: int, count: int = 20, *, roc: int = 0, ssrc: int = 0x99) -> None:
-        """Send SRTP packets 20 ms apart; a sequence number past 65535 wraps and raises the roll-over counter."""
+    def play(self, key: Key | None, port: int, first: int, count: int = 20, *, roc: int = 0, ssrc: int = 0x99) -> None:
+        """Send SRTP packets 20 ms apart; a sequence number past 65535 wraps and raises the roll-over counter. RTP in
+        clear without a key."""
         for n in range(count):
             index = (roc << 16) + first + n
             clear = struct.pack("!BBHII", 0x80, 0, index & 0xFFFF, 160 * index & 0xFFFFFFFF, ssrc) + PAYLOAD[:160]
-            self._media.sendto(key.seal_rtp(clear, index >> 16), ("127.0.0.1", port))
+            packet = clear if key is None else key.seal_rtp(clear, index >> 16)
+            self._media.sendto(packet, ("127.0.0.1", port))
             time.sleep(0.02)
 
     def heard(self) -> list[bytes]:
