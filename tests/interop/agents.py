@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ class Witness(NoObserver):
     def __init__(self) -> None:
         self.messages: list[tuple[Face, bool, bytes]] = []
         self.events: list[ims.Event] = []
+        self.times: list[float] = []
+        """When each event came (seconds since the epoch, as in captures)."""
         self.calls: list[Call] = []
         self.ended: list[Call] = []
         self._changed = threading.Condition()
@@ -35,6 +38,7 @@ class Witness(NoObserver):
 
     def event(self, call: Call, event: ims.Event) -> None:
         with self._changed:
+            self.times.append(time.time())
             self.events.append(event)
             self._changed.notify_all()
 

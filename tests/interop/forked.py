@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imsmediasec.agent import Endpoint, TransportProtocol
 from imsmediasec.agent.sip_dialog import Face
+from imsmediasec.sip import SipMessage
 
-from .agents import TestAgent
+from .agents import TestAgent, Witness
 from .capture import Address, Capture, Datagram
 from .conftest import Lab
 from .peers.baresip import Baresip
 from .peers.pjsua import Pjsua
 from .ports import PortBlock
-from .relay import Relay
+from .relay import Relay, Way
+from .tones import hear
 from .wire import Key, Kind, crypto_lines, judge, rtp_header_length
 
 LOOPBACK = "127.0.0.1"
@@ -167,3 +170,165 @@ class Proxy:
         fresh = self._file.with_suffix(".new")
         fresh.write_text(json.dumps(self._orders))
         fresh.rename(self._file)
+
+
+def slow_hop(lab: Lab, proxy: int, delay: float) -> int:
+    """The port of a relay that takes so long each way to the proxy and back, requests within dialogs included: it
+    puts itself into Record-Route in the proxy's place."""
+    block = PortBlock(2)
+    lab.stops(_Release(block))
+    ours, theirs = f"sip:127.0.0.1:{block[0]};".encode(), f"sip:127.0.0.1:{proxy};".encode()
+
+    def rewrite(way: Way, data: bytes) -> bytes:
+        name, old, new = (b"Route: <", ours, theirs) if way is Way.TO_TARGET else (b"Record-Route: <", theirs, ours)
+        return data.replace(name + old, name + new)
+
+    lab.relay(block[0], (LOOPBACK, proxy), block[1], delay=delay, rewrite=rewrite)
+    return block[0]
+
+
+TONES = {"alice": 440, "bob1": 880, "bob2": 660, "bob3": 1040}
+PACKETS = 75
+
+
+def sent(witness: Witness, method: str) -> list[SipMessage]:
+    """The requests that an agent sent to the network."""
+    prefix = f"{method} ".encode()
+    messages = list(witness.messages)
+    return [
+        SipMessage.parse(data)
+        for face, incoming, data in messages
+        if face is Face.NETWORK and not incoming and data.startswith(prefix)
+    ]
+
+
+def together(*actions: Callable[[], None]) -> None:
+    """Run all at the same moment."""
+    gate = threading.Barrier(len(actions))
+
+    def run(action: Callable[[], None]) -> None:
+        gate.wait()
+        action()
+
+    threads = [threading.Thread(target=run, args=(action,)) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+
+class Network:
+    """alice behind her agent; bob1 and bob2 (baresip) and bob3 behind his agent ring at the same address."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        names: Sequence[str] = ("bob1", "bob2", "bob3"),
+        *,
+        prack: int = 0,
+        ringing: int = 180,
+        delay: float = 0.0,
+        **alice: object,
+    ) -> None:
+        self.lab = lab
+        self.proxy = Proxy(lab)
+        port = self.proxy.port
+        self.bobs: dict[str, Terminal] = {}
+        for name in names:
+            tone = TONES[name]
+            if name == "bob3":
+                self.bobs[name] = guarded(
+                    lab, "bob", port, name=name, tone=tone, registrar=port, auto=(ringing,), prack=prack
+                )
+            else:
+                self.bobs[name] = lab.baresip("bob", name=name, tone=tone, registrar=port, answer="manual")
+        hop = slow_hop(lab, port, delay) if delay else port
+        self.alice = guarded(lab, "alice", hop, agent=alice, tone=TONES["alice"], prack=prack)
+        self.target = f"sip:bob@127.0.0.1:{port}"
+        self.capture = media_capture(lab, self.alice, *self.bobs.values())
+
+    @property
+    def caller(self) -> Witness:
+        return self.alice.agent.witness
+
+    def losers(self, winner: str) -> list[Terminal]:
+        """Those that did not take the call."""
+        return [bob for name, bob in self.bobs.items() if name != winner]
+
+    def sip_port(self, name: str) -> int:
+        """Where the network sends its requests."""
+        bob = self.bobs[name]
+        return bob.agent.agent.network_port if isinstance(bob, Guarded) else bob.sip_port
+
+    def who_took(self) -> str:
+        """The terminal of the dialog that the caller's status names."""
+        return self.who_has(self.caller.wait_confirmed().dialog or "-")
+
+    def who_has(self, tag: str) -> str:
+        """The terminal that this tag belongs to."""
+        (name,) = [name for name, bob in self.bobs.items() if tag in sip_of(bob)]
+        return name
+
+    def ring(self) -> None:
+        """Call, until all three ring."""
+        self.alice.phone.call(self.target)
+        for bob in self.bobs.values():
+            if isinstance(bob, Guarded):
+                bob.phone.wait_event("incoming")
+            else:
+                bob.wait_event("CALL_INCOMING")
+        self.alice.phone.wait_state("EARLY")
+
+    def take(self, name: str) -> None:
+        """This terminal takes the call."""
+        bob = self.bobs[name]
+        if isinstance(bob, Guarded):
+            bob.phone.answer()
+        else:
+            bob.accept()
+
+    def talk(self, name: str) -> None:
+        """Until both have spoken for a while."""
+        self.capture.wait_packets(PACKETS, self.alice.media_ports, self.bobs[name].media_ports)
+
+    def hang_up(self, name: str) -> None:
+        """The caller ends the call; wait until all are idle."""
+        self.alice.phone.hangup()
+        self.alice.phone.wait_state("DISCONNECTED")
+        for name in self.bobs:
+            self.wait_idle(name)
+        self.caller.wait(lambda w: w.ended)
+
+    def wait_idle(self, name: str) -> None:
+        """The call has ended at this terminal."""
+        bob = self.bobs[name]
+        if isinstance(bob, Guarded):
+            bob.phone.wait_state("DISCONNECTED")
+        else:
+            bob.wait_event("CALL_CLOSED")
+
+    def check_heard(self, winner: str) -> None:
+        """The winner heard the caller and the caller heard the winner, by their tones. Ends the softphones."""
+        self.alice.phone.stop()
+        bob = self.bobs[winner]
+        if isinstance(bob, Guarded):
+            bob.phone.stop()
+        heard = hear(self.alice.phone.recording(), tuple(TONES.values()))
+        assert heard.dominant == TONES[winner], heard
+        file = bob.phone.recording() if isinstance(bob, Guarded) else bob.recording()
+        heard = hear(file, tuple(TONES.values()))
+        assert heard.dominant == TONES["alice"], heard
+
+    def check_wire(self, winner: str) -> None:
+        """Nothing with content opens with anything that a loser saw; all of it with what the winner saw."""
+        losers = keys_seen(*self.losers(winner))
+        assert all("INVITE sip:" in sip_of(bob) for bob in self.bobs.values())
+        datagrams = self.capture.datagrams()
+        assert not look(datagrams, losers).opened
+        assert not sent_from(look(datagrams, losers).opened_rtcp, self.alice.media_ports)
+        parties = keys_seen(self.bobs[winner])
+        for terminal in (self.alice, self.bobs[winner]):
+            found = look(sent_from(datagrams, terminal.media_ports), parties)
+            assert len(found.opened) >= PACKETS
+            assert not found.opaque
+        assert not sent_from(look(datagrams, {}).clear_rtcp, self.alice.media_ports)
