@@ -69,6 +69,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ALL_SUITES",
+    "STRICT",
+    "TOLERANT",
     "AnswerPossible",
     "AuthenticationFailed",
     "DialogExit",
@@ -111,7 +113,6 @@ __all__ = [
     "Requirement",
     "Retarget",
     "RetryWith",
-    "STRICT",
     "Scope",
     "Secret",
     "SecurityChanged",
@@ -126,7 +127,6 @@ __all__ = [
     "SrtpStream",
     "SrtpSuite",
     "StreamStatus",
-    "TOLERANT",
     "sdp",
     "suite_by_name",
 ]

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from imsmediasec.errors import MediaSecurityError
 from imsmediasec.keys import SrtpKeys
 from imsmediasec.policy import Quirk
+from imsmediasec.records import quick_init
 from imsmediasec.status import SecurityStatus
 from imsmediasec.terms import DialogExit, Direction, Gate, KeyManagement
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """Base of all events. `dialog` names the SIP dialog; None is the INVITE itself."""
@@ -18,6 +20,7 @@ class Event:
     dialog: str | None
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class KeysReady(Event):
     """Use these keys from now on. For RECEIVE, keys installed before stay valid until `KeysRetired`."""
@@ -29,6 +32,7 @@ class KeysReady(Event):
     keys: SrtpKeys
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class KeysRetired(Event):
     """Forget these keys; nothing sent with them will come, or is accepted, any more."""
@@ -39,6 +43,7 @@ class KeysRetired(Event):
     keys: SrtpKeys
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaGate(Event):
     """What may be sent on this stream in this dialog, from now on."""
@@ -47,6 +52,7 @@ class MediaGate(Event):
     gate: Gate
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaRemoved(Event):
     """The m-line was refused or taken out of use (port 0)."""
@@ -54,16 +60,19 @@ class MediaRemoved(Event):
     index: int
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferPossible(Event):
     """`create_offer` for this dialog will not need to wait for anybody."""
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerPossible(Event):
     """`create_answer` for this dialog will not need to wait for anybody."""
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RekeyRequired(Event):
     """Send an offer of our own in this dialog: an UPDATE if `early`, else a re-INVITE or UPDATE."""
@@ -71,6 +80,7 @@ class RekeyRequired(Event):
     early: bool = False
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DialogRetired(Event):
     """The call does not use this dialog (any more); end it as `how` says."""
@@ -78,6 +88,7 @@ class DialogRetired(Event):
     how: DialogExit
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryWith(Event):
     """Send a new INVITE with the next method that the policy lists."""
@@ -85,6 +96,7 @@ class RetryWith(Event):
     key_management: KeyManagement
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeerQuirk(Event):
     """The peer deviates from a rule, and the policy tolerates it."""
@@ -94,6 +106,7 @@ class PeerQuirk(Event):
     detail: str
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecurityChanged(Event):
     """Show this to the user (B9). `lost_protection`: something that was protected no longer is."""
@@ -102,6 +115,7 @@ class SecurityChanged(Event):
     lost_protection: bool = False
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NegotiationFailed(Event):
     """What the other side sent, or did not send, cannot be accepted. The state before it holds."""

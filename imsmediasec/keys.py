@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from imsmediasec.records import quick_init
 from imsmediasec.secret import Secret
 from imsmediasec.suites import SrtpSuite
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class MasterKey:
     """An SRTP master key with its salt and limits (RFC 3711 3.2.1)."""
@@ -22,6 +24,7 @@ class MasterKey:
     """Octets of the MKI field in each packet, 1 to 128."""
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SessionParams:
     """RFC 4568 6.3: what changes how packets look. The defaults are RFC 3711's."""
@@ -43,6 +46,7 @@ class SessionParams:
 DEFAULT_PARAMS = SessionParams()
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SrtpKeys:
     """All that an SRTP stream needs for one direction: suite, master keys, parameters, start ROC."""

@@ -92,15 +92,13 @@ class SecurityPolicy:
             return True
         scheme, _, rest = uri.partition(":")
         user = rest.split("@")[0].split(";")[0]
-        return scheme in ("sip", "sips", "tel") and user in self.emergency_numbers
+        return scheme in ("sip", "sips", "tel") and user in map(str.lower, self.emergency_numbers)
 
-    def for_target(self, target: str) -> SecurityPolicy:
-        """The policy that holds for a call to `target`: an emergency call is never blocked."""
-        if not self.is_emergency(target):
-            return self
+    def for_emergency(self) -> SecurityPolicy:
+        """The same policy as far as an emergency call bears it: protected if possible, never blocked."""
         return replace(
             self,
-            requirement=Requirement.DISABLED if self.requirement is Requirement.DISABLED else Requirement.PREFERRED,
+            requirement=Requirement.PREFERRED,
             requirement_by_media={},
             forking=Forking.EXPOSED,
             on_exposed=OnFailure.WARN,

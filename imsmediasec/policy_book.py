@@ -6,10 +6,12 @@ the default. Values only; `imsmediasec.cli` reads one from a TOML file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fnmatch import fnmatchcase
+from urllib.parse import unquote
 
 from imsmediasec.errors import LocalError
 from imsmediasec.policy import SecurityPolicy
@@ -33,7 +35,8 @@ class Rule:
     """One line of the address book."""
 
     pattern: str
-    """URI with ``*`` and ``?``, such as ``sip:*@police.example``; compared without case or parameters."""
+    """URI with ``*`` and ``?``, such as ``sip:*@police.example``; compared without case, port or parameters, and
+    the same for sips."""
     mode: Mode
     policy: SecurityPolicy
     """What else holds for these: suites, scope, trusted middle nodes, …"""
@@ -42,10 +45,13 @@ class Rule:
 
     def __post_init__(self) -> None:
         check_terminals(self.terminals, self.policy)
+        wanted = [media for media, what in self.policy.requirement_by_media.items() if what is not Requirement.DISABLED]
+        if self.mode is Mode.NEVER and wanted:
+            raise LocalError(f"media: mode never contradicts what is asked for {', '.join(sorted(wanted))}")
 
     def matches(self, uri: str) -> bool:
         """True if the rule is for this URI."""
-        return fnmatchcase(bare_uri(uri), self.pattern.lower())
+        return _fits(bare_uri(uri), self.pattern)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,8 @@ class PolicyBook:
         policy = rule.policy
         if requirement is Requirement.REQUIRED and policy.on_unprotected is OnFailure.WARN:
             requirement = Requirement.PREFERRED
+        if requirement is Requirement.DISABLED:
+            return replace(policy, requirement=requirement, requirement_by_media={})
         return replace(policy, requirement=requirement)
 
     def take_request(self, user: str) -> tuple[str, bool]:
@@ -85,8 +93,11 @@ class PolicyBook:
 
 
 def bare_uri(uri: str) -> str:
-    """Scheme, user and host in lower case: what a pattern is compared with."""
-    return uri.strip().strip("<>").split(";")[0].split("?")[0].lower()
+    """Scheme, user and host in lower case, escapes resolved: what a pattern is compared with. sips counts as sip."""
+    bare = unquote(uri.strip().strip("<>").split(";")[0].split("?")[0]).lower()
+    if not bare.startswith(("sip:", "sips:")):
+        return bare
+    return "sip:" + re.sub(r":\d+$", "", bare.partition(":")[2])
 
 
 def check_terminals(terminals: tuple[str, ...], policy: SecurityPolicy) -> None:
@@ -105,7 +116,17 @@ def unreachable(rules: Iterable[Rule]) -> Iterable[tuple[Rule, Rule]]:
     earlier: list[Rule] = []
     for rule in rules:
         for before in earlier:
-            if fnmatchcase(rule.pattern.lower(), before.pattern.lower()):
+            # Whatever stands for a star, nothing and a text longer than all "?" included, the earlier one takes it.
+            if all(_fits(rule.pattern.replace("*", star), before.pattern) for star in ("", "\0" * 300)):
                 yield rule, before
                 break
         earlier.append(rule)
+
+
+def _fits(uri: str, pattern: str) -> bool:
+    """Only ``*`` and ``?`` are special: a bracket belongs to an IPv6 address."""
+    return fnmatchcase(_sip(uri.lower()), _sip(pattern.lower()).replace("[", "[[]"))
+
+
+def _sip(uri: str) -> str:
+    return "sip:" + uri.removeprefix("sips:") if uri.startswith("sips:") else uri

@@ -7,12 +7,13 @@ more than was verified.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
+from imsmediasec.records import quick_init
 from imsmediasec.suites import SrtpSuite
-from imsmediasec.terms import Direction, ForkState, IdentitySource, KeyManagement, Scope
+from imsmediasec.terms import Direction, ForkState, IdentitySource, KeyManagement, Scope, Word
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeerAssertions:
     """What the SIP message that carried an SDP says of its sender, and who vouches for it."""
@@ -27,6 +28,7 @@ class PeerAssertions:
     """URIs of History-Info in order (RFC 7044)."""
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
     """Who is at the other end, and how that is known."""
@@ -35,7 +37,7 @@ class Identity:
     source: IdentitySource
 
 
-class HolderKind(Enum):
+class HolderKind(Word):
     """Who can hold a key."""
 
     TERMINATING_ENTITY = "terminating-entity"
@@ -51,6 +53,7 @@ class HolderKind(Enum):
     TRUSTED_MIDDLE = "trusted-middle"
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyHolder:
     """Somebody, besides this side, who has or could have a key in use now, and why."""
@@ -63,6 +66,7 @@ class KeyHolder:
     """Whose media it opens: what we SEND, what we RECEIVE."""
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecurityWarning:
     """Something the user should know. `code` is stable, `text` is for people."""
@@ -73,6 +77,7 @@ class SecurityWarning:
     """Index of the m-line, or None for the call."""
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamStatus:
     """One media stream."""
@@ -94,6 +99,7 @@ class StreamStatus:
         return self.send_protected and self.receive_protected
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecurityStatus:
     """The call as a whole, as of now."""

@@ -8,7 +8,13 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Scope(Enum):
+class Word(Enum):
+    """An enumeration whose members hash by identity, in C: the tables look them up all the time."""
+
+    __hash__ = object.__hash__
+
+
+class Scope(Word):
     """Between whom the media is protected. The three are never mixed up."""
 
     END_TO_END = "e2e"
@@ -19,7 +25,7 @@ class Scope(Enum):
     """Terminal to the edge of the IM CN, under the operator's control (4.x.2)."""
 
 
-class KeyManagement(Enum):
+class KeyManagement(Word):
     """How the two ends come to the same keys."""
 
     MIKEY_TICKET = "mikey-ticket"
@@ -30,7 +36,7 @@ class KeyManagement(Enum):
     """RFC 4568: the key stands in the SDP."""
 
 
-class Requirement(Enum):
+class Requirement(Word):
     """What the user asks for, per media type."""
 
     REQUIRED = "required"
@@ -41,7 +47,7 @@ class Requirement(Enum):
     """Unprotected."""
 
 
-class OptionalForm(Enum):
+class OptionalForm(Word):
     """How an offer says that protection is optional; never both in one offer."""
 
     OSRTP = "osrtp"
@@ -50,7 +56,7 @@ class OptionalForm(Enum):
     """RFC 5939: RTP/AVP(F) with a=tcap, a=acap and a=pcfg."""
 
 
-class Forking(Enum):
+class Forking(Word):
     """Requirement B7."""
 
     SECURE = "secure"
@@ -59,14 +65,14 @@ class Forking(Enum):
     """No re-key: every terminal that the INVITE reached holds a key. By the user's word only."""
 
 
-class Side(Enum):
+class Side(Word):
     """Who sent the INVITE. Who offers is a matter of each exchange."""
 
     UAC = "uac"
     UAS = "uas"
 
 
-class Hop(Enum):
+class Hop(Word):
     """What the caller of the library declares about the next signalling hop."""
 
     PROTECTED = "protected"
@@ -74,14 +80,14 @@ class Hop(Enum):
     UNPROTECTED = "unprotected"
 
 
-class Direction(Enum):
+class Direction(Word):
     """Of media, seen from here."""
 
     SEND = "send"
     RECEIVE = "receive"
 
 
-class Gate(Enum):
+class Gate(Word):
     """What may leave towards the other side on one stream."""
 
     OPEN = "open"
@@ -89,7 +95,7 @@ class Gate(Enum):
     """Keep-alives without content (RFC 6263): no packet that carries speech, no RTCP."""
 
 
-class ForkState(Enum):
+class ForkState(Word):
     """How far B7 is met, for one dialog or a call."""
 
     UNKNOWN = "unknown"
@@ -101,7 +107,7 @@ class ForkState(Enum):
     """Only the terminal that took the call has the keys."""
 
 
-class DialogExit(Enum):
+class DialogExit(Word):
     """What to do in SIP with a dialog that the call does not use any more."""
 
     FORGET = "forget"
@@ -111,7 +117,7 @@ class DialogExit(Enum):
     """A further 2xx: acknowledge it, then end it."""
 
 
-class Retarget(Enum):
+class Retarget(Word):
     """Why the call now goes to somebody else."""
 
     REDIRECT = "redirect"
@@ -122,7 +128,7 @@ class Retarget(Enum):
     """REFER (RFC 3515)."""
 
 
-class IdentitySource(Enum):
+class IdentitySource(Word):
     """How the identity of the other end is known, weakest first."""
 
     NONE = "none"
@@ -135,7 +141,7 @@ class IdentitySource(Enum):
     PASSPORT = "passport"
 
 
-class OnFailure(Enum):
+class OnFailure(Word):
     """What to do when the policy cannot be met."""
 
     REFUSE = "refuse"

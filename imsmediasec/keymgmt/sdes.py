@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from imsmediasec.errors import LocalError, MalformedInput, NoCommonSecurity, PeerMisbehaved
+from imsmediasec.errors import MalformedInput, NoCommonSecurity, PeerMisbehaved
 from imsmediasec.keys import DEFAULT_PARAMS, MasterKey, SessionParams, SrtpKeys
 from imsmediasec.policy import Quirk, SecurityPolicy
 from imsmediasec.ports import SrtpCapabilities
+from imsmediasec.records import quick_init
 from imsmediasec.sdp.crypto import CryptoAttribute, InlineKey
 from imsmediasec.secret import Secret
 from imsmediasec.suites import SrtpSuite
@@ -22,6 +23,7 @@ Random = Callable[[int], bytes]
 """A source of that many random octets."""
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Selection:
     """The crypto line that holds in one direction, and what had to be tolerated."""
@@ -31,12 +33,8 @@ class Selection:
 
 
 def usable_suites(policy: SecurityPolicy, capabilities: SrtpCapabilities) -> tuple[SrtpSuite, ...]:
-    """Suites that the policy wants and the SRTP layer runs, best first. Raises LocalError if none."""
-    usable = tuple(suite for suite in policy.suites if capabilities.refusal(suite, DEFAULT_PARAMS) is None)
-    if not usable:
-        wanted = ", ".join(suite.name for suite in policy.suites)
-        raise LocalError(f"the SRTP layer runs none of the policy's suites: {wanted}")
-    return usable
+    """Suites that the policy wants and the SRTP layer runs, best first."""
+    return tuple([suite for suite in policy.suites if capabilities.refusal(suite, DEFAULT_PARAMS) is None])
 
 
 def new_crypto(tag: int, suite: SrtpSuite, policy: SecurityPolicy, random: Random) -> CryptoAttribute:
@@ -91,7 +89,7 @@ def answer_to(
     fresh = new_crypto(accepted.tag, accepted.suite, policy, random)
     while any(mine.key_salt == theirs.key_salt for mine in fresh.keys for theirs in accepted.keys):
         fresh = new_crypto(accepted.tag, accepted.suite, policy, random)  # 7.1.2: never the offerer's key
-    return replace(fresh, session_params=written, params=params)
+    return replace(fresh, session_params=written, params=params) if written else fresh
 
 
 def match_answer(
@@ -103,8 +101,8 @@ def match_answer(
 ) -> tuple[CryptoAttribute, Selection]:
     """Our line that the answer accepts, and the peer's (5.1.3, 7.1.3).
 
-    Raises PeerMisbehaved: no line, several, a tag or suite not offered, our own key echoed, changed
-    session parameters; and for a line that is void or that the policy or SRTP layer refuses.
+    Raises PeerMisbehaved: no line, several, a tag or suite not offered, changed session parameters; and
+    for a line that is void or that the policy or SRTP layer refuses.
     """
     if not answered and void:
         raise PeerMisbehaved(f"the a=crypto line of the answer is void: {void[0].reason}", clause="RFC 4568 7.1.3")
@@ -120,12 +118,10 @@ def match_answer(
         raise PeerMisbehaved(f"the answer's a=crypto line: {reason}", clause="RFC 4568 7.1.3")
     if not _same(_negotiated(ours.params), _negotiated(theirs.params)):
         raise PeerMisbehaved("the answer changes the negotiated session parameters", clause="RFC 4568 6.3")
-    if any(key.key_salt == mine.key_salt for key in theirs.keys for line in offered for mine in line.keys):
-        raise PeerMisbehaved("the answer returns the offerer's own key", clause="RFC 4568 7.1.2")
     return ours, Selection(crypto=theirs, quirks=_described(theirs) + quirks)
 
 
-def to_keys(crypto: CryptoAttribute) -> SrtpKeys:
+def to_keys(crypto: CryptoAttribute, *, same_transport: bool) -> SrtpKeys:
     """What the SRTP layer needs of a line that has been selected."""
     suite = crypto.suite
     assert suite is not None
@@ -141,7 +137,12 @@ def to_keys(crypto: CryptoAttribute) -> SrtpKeys:
                 mki_length=inline.mki_length,
             )
         )
-    return SrtpKeys(suite=suite, master_keys=tuple(masters), params=crypto.params)
+    return SrtpKeys(suite=suite, master_keys=tuple(masters), params=crypto.params, same_transport=same_transport)
+
+
+def share_a_key(one: CryptoAttribute, others: Iterable[CryptoAttribute]) -> bool:
+    """True if a key of `one` stands in one of the others too."""
+    return any(key.key_salt == other.key_salt for line in others for other in line.keys for key in one.keys)
 
 
 def same_keys(one: CryptoAttribute, other: CryptoAttribute) -> bool:

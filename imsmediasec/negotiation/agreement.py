@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 
 from imsmediasec import events
 from imsmediasec.keymgmt import sdes
@@ -26,9 +25,7 @@ exchanges may be on their way)."""
 
 
 class Agreement:
-    def __init__(
-        self, side: Side, ledger: KeyLedger, timers: TimerQueue, queue: deque[events.Event]
-    ) -> None:
+    def __init__(self, side: Side, ledger: KeyLedger, timers: TimerQueue, queue: deque[events.Event]) -> None:
         self._side = side
         self._ledger = ledger
         self._timers = timers
@@ -75,11 +72,13 @@ class Agreement:
         form = Form.SECURE if plan.form is Form.CAPNEG and plan.remote is not None else plan.form
         for quirk, detail in plan.quirks:
             self._events.append(events.PeerQuirk(dialog=d.id, index=stream.index, quirk=quirk, detail=detail))
-        stream.mid = plan.mid
+        stream.mid, stream.media_type = plan.mid, plan.media_type
         if plan.local is not None and plan.remote is not None:
             stream.form = form
-            self._install(d, stream, Direction.RECEIVE, plan.remote, stream.remote_transport == plan.remote_transport, now)
-            self._install(d, stream, Direction.SEND, plan.local, stream.local_transport == plan.local_transport, now)
+            their_place_stays = stream.remote_transport == plan.remote_transport
+            our_place_stays = stream.local_transport == plan.local_transport
+            self._install(d, stream, Direction.RECEIVE, plan.remote, their_place_stays, now)
+            self._install(d, stream, Direction.SEND, plan.local, our_place_stays, now)
             stream.local, stream.remote = plan.local, plan.remote
             stream.local_transport, stream.remote_transport = plan.local_transport, plan.remote_transport
             return False
@@ -99,7 +98,7 @@ class Agreement:
         current = stream.local if direction is Direction.SEND else stream.remote
         if current is not None and sdes.same_keys(current, crypto):
             return
-        keys = replace(sdes.to_keys(crypto), same_transport=same_transport)
+        keys = sdes.to_keys(crypto, same_transport=same_transport)
         if direction is Direction.SEND:
             old, stream.send_keys = stream.send_keys, keys
         else:
@@ -109,9 +108,7 @@ class Agreement:
         )
         if old is None:
             return
-        retired = events.KeysRetired(
-            dialog=d.id, index=stream.index, mid=stream.mid, direction=direction, keys=old
-        )
+        retired = events.KeysRetired(dialog=d.id, index=stream.index, mid=stream.mid, direction=direction, keys=old)
         if direction is Direction.SEND:
             self._events.append(retired)
         else:
@@ -124,9 +121,7 @@ class Agreement:
             keys, stream.receive_keys = stream.receive_keys, None
         if keys is not None:
             self._events.append(
-                events.KeysRetired(
-                    dialog=d.id, index=stream.index, mid=stream.mid, direction=direction, keys=keys
-                )
+                events.KeysRetired(dialog=d.id, index=stream.index, mid=stream.mid, direction=direction, keys=keys)
             )
 
     def _settle_phase(self, d: Dialog, policy: SecurityPolicy) -> None:

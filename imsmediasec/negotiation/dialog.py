@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 
 from imsmediasec.errors import LocalError
 from imsmediasec.keys import SrtpKeys
 from imsmediasec.negotiation.exchange import EXCHANGE_TABLE, ExchangeInput, ExchangeState
 from imsmediasec.negotiation.forking import FORK_TABLE, ForkInput, ForkPhase
+from imsmediasec.policy import Quirk
+from imsmediasec.records import quick_init
 from imsmediasec.sdp.crypto import CryptoAttribute
 from imsmediasec.status import PeerAssertions
-from imsmediasec.policy import Quirk
-from imsmediasec.terms import Gate
+from imsmediasec.terms import Gate, Word
 
 
-class Form(Enum):
+class Form(Word):
     """How an m-line carries its security."""
 
     PASS = "pass"
@@ -54,6 +54,7 @@ class Stream:
         return self.local is not None and self.remote is not None
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferedMedia:
     """One m-line of an offer of ours."""
@@ -65,6 +66,7 @@ class OfferedMedia:
     was_protected: bool = False
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalOffer:
     """An offer of ours that is open."""
@@ -74,9 +76,9 @@ class LocalOffer:
     """Every key in it was made for it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class MediaPlan:
-    """What we will answer to one m-line of the peer's offer, or agreed with it."""
+    """What we will answer to one m-line of the peer's offer, or agreed with it. Judging fills it in."""
 
     form: Form
     proto: str = ""
@@ -90,6 +92,20 @@ class MediaPlan:
     actual_configuration: str | None = None
     """Value of a=acfg, with CAPNEG."""
     refusal: str = ""
+
+    def answered(self, *, form: Form, local: CryptoAttribute | None, transport: tuple[str | None, int]) -> MediaPlan:
+        """This plan with our part of the answer in it."""
+        return MediaPlan(
+            form=form,
+            proto=self.proto,
+            mid=self.mid,
+            media_type=self.media_type,
+            remote=self.remote if local is not None else None,
+            remote_transport=self.remote_transport,
+            local=local,
+            local_transport=transport,
+            quirks=self.quirks,
+        )
 
 
 @dataclass(kw_only=True)
@@ -120,12 +136,21 @@ class Dialog:
 
     def step(self, what: ExchangeInput) -> None:
         """Move the exchange. Raises LocalError if the table has no such row."""
-        state = EXCHANGE_TABLE.get((self.exchange, what))
-        if state is None:
+        self.check(what)
+        self.exchange = EXCHANGE_TABLE[self.exchange, what]
+
+    def check(self, what: ExchangeInput) -> None:
+        """Raise LocalError unless the exchange can take this step."""
+        if not self.can(what):
             raise LocalError(
                 f"dialog {self.id}: {what.value} while the exchange is {self.exchange.value}", clause="RFC 3264 4"
             )
-        self.exchange = state
+
+    def answer_received(self, *, to_invite: bool) -> None:
+        """Our open offer, perhaps that of the INVITE, has its final answer."""
+        self.step(ExchangeInput.RECEIVE_ANSWER)
+        self.local_offer = None
+        self.answered_invite = self.answered_invite or to_invite
 
     def can(self, what: ExchangeInput) -> bool:
         return (self.exchange, what) in EXCHANGE_TABLE

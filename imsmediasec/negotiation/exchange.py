@@ -6,10 +6,10 @@ not know who sent the INVITE.
 
 from __future__ import annotations
 
-from enum import Enum
+from imsmediasec.terms import Word
 
 
-class ExchangeState(Enum):
+class ExchangeState(Word):
     STABLE = "stable"
     """No offer is open."""
     LOCAL_OFFER = "local-offer"
@@ -20,7 +20,7 @@ class ExchangeState(Enum):
     """Theirs is open: we owe an answer."""
 
 
-class ExchangeInput(Enum):
+class ExchangeInput(Word):
     SEND_OFFER = "send-offer"
     RECEIVE_OFFER = "receive-offer"
     SEND_ANSWER = "send-answer"

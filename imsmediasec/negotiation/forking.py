@@ -10,12 +10,10 @@ searches it for a way around the rules.
 
 from __future__ import annotations
 
-from enum import Enum
-
-from imsmediasec.terms import ForkState, Gate, Side
+from imsmediasec.terms import ForkState, Gate, Side, Word
 
 
-class ForkPhase(Enum):
+class ForkPhase(Word):
     """EARLY: the dialog has not taken the call. LIVE: it has. SHARED: the INVITE's key is in use."""
 
     EARLY_SHARED = "early-shared"
@@ -29,7 +27,7 @@ class ForkPhase(Enum):
     RETIRED = "retired"
 
 
-class ForkInput(Enum):
+class ForkInput(Word):
     FRESH_KEY_OFFERED = "fresh-key-offered"
     """The caller's fresh key is in an offer in this dialog."""
     FRESH_KEY_AGREED = "fresh-key-agreed"
@@ -85,6 +83,7 @@ FORK_TABLE: dict[tuple[ForkPhase, ForkInput], ForkPhase] = {
 
 SHARED = frozenset({_P.EARLY_SHARED, _P.LIVE_SHARED, _P.EARLY_REKEYING, _P.LIVE_REKEYING})
 """The key from the INVITE is still the one in use."""
+REKEYING = frozenset({_P.EARLY_REKEYING, _P.LIVE_REKEYING})
 LIVE = frozenset({_P.LIVE_SHARED, _P.LIVE_REKEYING, _P.LIVE_PRIVATE})
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imsmediasec.records import quick_init
 from imsmediasec.sdp.crypto import CryptoAttribute, InlineKey
 from imsmediasec.terms import Hop
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Disclosure:
     """The key stood in an SDP of this dialog, or of the INVITE itself (`dialog` None: forkable)."""

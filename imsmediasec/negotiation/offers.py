@@ -14,7 +14,6 @@ from imsmediasec.errors import LocalError, MalformedInput
 from imsmediasec.keymgmt import sdes
 from imsmediasec.negotiation.dialog import Form, LocalOffer, MediaPlan, OfferedMedia, Stream
 from imsmediasec.policy import SecurityPolicy
-from imsmediasec.ports import SrtpCapabilities
 from imsmediasec.sdp import profiles
 from imsmediasec.sdp.crypto import CryptoAttribute
 from imsmediasec.sdp.document import MediaDescription, SessionDescription
@@ -23,6 +22,8 @@ from imsmediasec.terms import OptionalForm, Requirement
 
 OWNED_ATTRIBUTES = ("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", "tcap", "acap", "pcfg", "acfg")
 """Attributes of an RTP m-line that the application's text may hold and that we replace."""
+
+_SESSION_ATTRIBUTES = ("key-mgmt", "fingerprint", "setup", "tls-id")
 
 
 def read_own(plain: str | bytes) -> SessionDescription:
@@ -42,7 +43,7 @@ def write_offer(
     doc: SessionDescription,
     *,
     policy: SecurityPolicy,
-    capabilities: SrtpCapabilities,
+    suites: Sequence[SrtpSuite],
     random: sdes.Random,
     streams: dict[int, Stream],
     fresh: bool,
@@ -50,15 +51,18 @@ def write_offer(
 ) -> LocalOffer:
     """Put the security of an offer into `doc`.
 
-    `streams`: what is agreed so far in the dialog, or {}. `fresh`: no key of ours stays.
-    `keys_may_travel`: False if a=crypto must not go over the next hop (RFC 4568 8.3).
+    `suites`: what the policy and the SRTP layer take. `streams`: what is agreed so far in the dialog, or
+    {}. `fresh`: no key of ours stays. `keys_may_travel`: False if a=crypto must not go over the next hop
+    (RFC 4568 8.3).
     Raises LocalError if the policy requires what cannot be offered.
     """
-    suites = sdes.usable_suites(policy, capabilities)
     media = tuple(
-        _offer_media(doc, line, policy, suites, random, streams.get(index), fresh, keys_may_travel)
-        for index, line in enumerate(doc.media)
+        [
+            _offer_media(doc, line, policy, suites, random, streams.get(index), fresh, keys_may_travel)
+            for index, line in enumerate(doc.media)
+        ]
     )
+    _clear_session_level(doc)
     return LocalOffer(media=media, fresh=fresh)
 
 
@@ -84,10 +88,10 @@ def _offer_media(
             )
         return OfferedMedia(form=Form.PASS, proto=line.proto, transport=transport)
     place = line.remove_attributes(*OWNED_ATTRIBUTES)
-    doc.session.remove_attributes("key-mgmt", "fingerprint", "setup", "tls-id")
     plain = profiles.plain(line.proto)
     protected = stream is not None and stream.protected
-    if requirement is Requirement.DISABLED or (not keys_may_travel and requirement is Requirement.PREFERRED):
+    can_protect = keys_may_travel and suites
+    if requirement is Requirement.DISABLED or (not can_protect and requirement is Requirement.PREFERRED):
         line.set_media(proto=plain)
         return OfferedMedia(form=Form.PLAIN, proto=plain, transport=transport, was_protected=protected)
     if not keys_may_travel:
@@ -125,7 +129,9 @@ def _offer_lines(
     others = [suite for suite in suites if suite is not active.suite]
     if fresh:
         return sdes.new_offer([active.suite, *others], policy, random)
-    tag = active.tag + 1 if active.tag < 900_000_000 else 1
+    if not 1 <= active.tag < 900_000_000:  # 0 and 9 digits are legal, but not what peers expect
+        active = replace(active, tag=1)
+    tag = active.tag + 1
     return (active, *sdes.new_offer(others, policy, random, first_tag=tag))
 
 
@@ -156,9 +162,7 @@ def write_answer(
     Raises LocalError if the application's answer does not fit the offer (RFC 3264 6).
     """
     if len(doc.media) != len(plans):
-        raise LocalError(
-            f"the answer has {len(doc.media)} m-lines, the offer {len(plans)}", clause="RFC 3264 6"
-        )
+        raise LocalError(f"the answer has {len(doc.media)} m-lines, the offer {len(plans)}", clause="RFC 3264 6")
     done = []
     for index, (line, plan) in enumerate(zip(doc.media, plans, strict=True)):
         if plan.form is Form.PASS:
@@ -167,12 +171,12 @@ def write_answer(
         place = line.remove_attributes(*OWNED_ATTRIBUTES)
         if plan.form is Form.REFUSED or line.port == 0:
             line.set_media(proto=plan.proto, port=0)
-            done.append(replace(plan, form=Form.REFUSED, remote=None))
+            done.append(plan.answered(form=Form.REFUSED, local=None, transport=transport_of(doc, line)))
             continue
         line.set_media(proto=plan.proto)
         transport = transport_of(doc, line)
         if plan.remote is None:
-            done.append(replace(plan, local_transport=transport))
+            done.append(plan.answered(form=plan.form, local=None, transport=transport))
             continue
         stream = streams.get(index)
         keep = stream.local if stream is not None and not fresh and not _moved(stream, transport) else None
@@ -181,7 +185,18 @@ def write_answer(
         if plan.actual_configuration is not None:
             added.append(f"acfg:{plan.actual_configuration}")
         line.add_attributes(added, place)
-        done.append(replace(plan, local=local, local_transport=transport))
-    if any(plan.form is not Form.PASS for plan in plans):
-        doc.session.remove_attributes("key-mgmt", "fingerprint", "setup", "tls-id")
+        done.append(plan.answered(form=plan.form, local=local, transport=transport))
+    _clear_session_level(doc)
     return tuple(done)
+
+
+def _clear_session_level(doc: SessionDescription) -> None:
+    """Take what would key RTP off the session level; m-lines that are not ours keep what they had from there."""
+    others = [line for line in doc.media if not profiles.is_rtp(line.proto)]
+    if len(others) == len(doc.media):
+        return
+    for line in others:
+        for name in _SESSION_ATTRIBUTES:
+            if not line.has(name):
+                line.add_attributes([f"{name}:{value}" for value in doc.session.values(name)])
+    doc.session.remove_attributes(*_SESSION_ATTRIBUTES)

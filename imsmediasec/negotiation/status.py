@@ -113,35 +113,36 @@ def _stream_status(
 def _holders(
     stream: Stream, dialog: Dialog, identity: Identity, others: tuple[str, ...], ledger: KeyLedger, side: Side
 ) -> tuple[KeyHolder, ...]:
-    directions: dict[tuple[HolderKind, str], set[Direction]] = {}
-
-    def add(kind: HolderKind, name: str, direction: Direction) -> None:
-        directions.setdefault((kind, name), set()).add(direction)
-
+    found: dict[tuple[HolderKind, str], tuple[Direction, ...]] = {}
     for direction, crypto in ((Direction.SEND, stream.local), (Direction.RECEIVE, stream.remote)):
         if crypto is None:
             continue
-        add(HolderKind.TERMINATING_ENTITY, identity.uri or "unknown", direction)
+        holders = [(HolderKind.TERMINATING_ENTITY, identity.uri or "unknown")]
         for kind in _shared_with(crypto, ledger):
-            add(kind, _NAMES[kind], direction)
+            holders.append((kind, _NAMES[kind]))
             if kind is HolderKind.FORKED_TERMINALS and side is Side.UAC:
-                for other in others:
-                    if other != dialog.id:
-                        add(HolderKind.EARLY_DIALOG, other, direction)
+                holders += [(HolderKind.EARLY_DIALOG, other) for other in others if other != dialog.id]
+        for holder in holders:
+            found[holder] = (*found.get(holder, ()), direction)
     return tuple(
-        KeyHolder(kind=kind, name=name, reason=_REASONS[kind], directions=frozenset(which))
-        for (kind, name), which in directions.items()
+        [
+            KeyHolder(kind=kind, name=name, reason=_REASONS[kind], directions=frozenset(directions))
+            for (kind, name), directions in found.items()
+        ]
     )
 
 
-def _shared_with(crypto: CryptoAttribute, ledger: KeyLedger) -> Iterable[HolderKind]:
+def _shared_with(crypto: CryptoAttribute, ledger: KeyLedger) -> list[HolderKind]:
+    """Who else has these keys, by what is recorded of them."""
     disclosures = ledger.disclosures(crypto)
-    if disclosures:
-        yield HolderKind.SIGNALLING_PATH
-    if any(disclosure.hop is Hop.UNPROTECTED for disclosure in disclosures):
-        yield HolderKind.SIGNALLING_LISTENERS
-    if any(disclosure.dialog is None for disclosure in disclosures):
-        yield HolderKind.FORKED_TERMINALS
+    if not disclosures:
+        return []
+    kinds = [HolderKind.SIGNALLING_PATH]
+    if Hop.UNPROTECTED in [disclosure.hop for disclosure in disclosures]:
+        kinds.append(HolderKind.SIGNALLING_LISTENERS)
+    if None in [disclosure.dialog for disclosure in disclosures]:
+        kinds.append(HolderKind.FORKED_TERMINALS)
+    return kinds
 
 
 def _warnings(
@@ -154,9 +155,7 @@ def _warnings(
 ) -> Iterable[SecurityWarning]:
     for status in streams:
         if not status.protected and policy.requirement_for(status.media_type) is not Requirement.DISABLED:
-            yield SecurityWarning(
-                code="unprotected", text=f"{status.media_type} is not protected", index=status.index
-            )
+            yield SecurityWarning(code="unprotected", text=f"{status.media_type} is not protected", index=status.index)
         if any(holder.kind is HolderKind.SIGNALLING_LISTENERS for holder in status.key_holders):
             yield SecurityWarning(
                 code="signalling-unprotected",

@@ -11,6 +11,7 @@ import pytest
 from imsmediasec import Negotiation, Side
 from imsmediasec.negotiation import forking, ledger, offers, status
 from imsmediasec.negotiation.agreement import Agreement
+from imsmediasec.negotiation.call import Call
 from imsmediasec.negotiation.dialog import Dialog
 from imsmediasec.negotiation.forking import FORK_TABLE, ForkInput, ForkPhase
 from imsmediasec.terms import DialogExit, ForkState, Gate
@@ -100,7 +101,7 @@ def one_fresh_key_for_all_dialogs(patch: Patch) -> None:
 
     def create_offer(self: Any, plain: str, *, dialog: str | None = None, **more: Any) -> str:
         if dialog is not None and self.side is Side.UAC:
-            self._random = counter(99)  # starts anew each time
+            self._call.random = counter(99)  # starts anew each time
         return original(self, plain, dialog=dialog, **more)
 
     patch.setattr(Negotiation, "create_offer", create_offer)
@@ -111,13 +112,13 @@ def losers_keys_kept(patch: Patch) -> None:
 
 
 def losers_not_told(patch: Patch) -> None:
-    original = Negotiation._retire
+    original = Call.retire
 
     def retire(self: Any, d: Any, how: DialogExit | None, what: ForkInput = ForkInput.ENDS) -> None:
         if how is not DialogExit.FORGET:
             original(self, d, how, what)
 
-    patch.setattr(Negotiation, "_retire", retire)
+    patch.setattr(Call, "retire", retire)
 
 
 def late_2xx_accepted(patch: Patch) -> None:
@@ -125,7 +126,7 @@ def late_2xx_accepted(patch: Patch) -> None:
     original = Negotiation.confirm
 
     def confirm(self: Any, *, dialog: str, now: float) -> None:
-        self._live = None
+        self._call.live = None
         original(self, dialog=dialog, now=now)
 
     patch.setattr(Negotiation, "confirm", confirm)
@@ -136,9 +137,10 @@ def late_18x_accepted(patch: Patch) -> None:
     original = Negotiation.receive_answer
 
     def receive_answer(self: Any, sdp: str, *, dialog: str, **more: Any) -> None:
-        live, self._live = self._live, None if dialog not in self._dialogs else self._live
+        call = self._call
+        live, call.live = call.live, None if dialog not in call.dialogs else call.live
         original(self, sdp, dialog=dialog, **more)
-        self._live = live
+        call.live = live
 
     patch.setattr(Negotiation, "receive_answer", receive_answer)
 
