@@ -4,7 +4,7 @@ The offerer of the INVITE cannot know which terminals its INVITE reached, so its
 held by all of them (RFC 4568 7.3) until a fresh one has gone to this dialog alone. Both ends
 run the same table: the caller about its own key, the callee about the caller's.
 
-An absent row is an error. `MODEL.tla` in docs is generated from this table, and the model checker
+An absent row is an error. formal/ForkTable.tla is generated from this table, and the model checker
 searches it for a way around the rules.
 """
 
@@ -99,7 +99,7 @@ def fork_state_of(phase: ForkPhase, side: Side) -> ForkState:
     """How far B7 is met in this dialog, as seen from `side`."""
     if phase is ForkPhase.LIVE_PRIVATE:
         return ForkState.CONFIRMED
-    if side is Side.UAS or phase is ForkPhase.EARLY_PRIVATE:
+    if side is Side.UAS or phase in (ForkPhase.EARLY_PRIVATE, ForkPhase.RETIRED):
         return ForkState.UNKNOWN
     if phase in (ForkPhase.EARLY_REKEYING, ForkPhase.LIVE_REKEYING):
         return ForkState.REKEYING

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.property.faults import FAULTS, Patch
 from tests.property.fork_world import ForkWorld, Violation
 
-ORDERS = 5_000
+ORDERS = 4_000
 SOAK_ORDERS = 200_000
 SHARE = 0.30
 """Of the orders, those that come to CONFIRMED with several dialogs and a re-key."""
