@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from imsmediasec.agent.config import Account, AgentConfig, SecureForking
 from imsmediasec.agent.endpoint import TransportProtocol
 from imsmediasec.agent.passing import endpoint_of
-from imsmediasec.errors import LocalError, MalformedInput
+from imsmediasec.errors import LocalError, MalformedInput, MediaSecurityError
 from imsmediasec.policy import STRICT, TOLERANT, Quirk, SecurityPolicy
 from imsmediasec.policy_book import Mode, PolicyBook, Rule, unreachable
 from imsmediasec.secret import Secret
@@ -38,21 +38,23 @@ class _Reader:
         except UnicodeDecodeError:
             raise LocalError(f"{path}: is not UTF-8") from None
         except tomllib.TOMLDecodeError as error:
-            raise LocalError(f"{path}: {error}") from None
+            reason, _, place = str(error).partition(" (at line ")
+            line = place.partition(",")[0] or str(self._text.count("\n") + 1)
+            raise LocalError(f"{path}:{line}: this is no TOML: {reason}") from None
 
     def config(self) -> AgentConfig:
         self._only("", self._data, {"agent", "account", "policy", "callee"})
         agent = self._table("agent")
         options: dict[str, Any] = {}
         readers: dict[str, tuple[str, Callable[[Any], Any]]] = {
-            "transport": ("network_protocol", lambda v: TransportProtocol(str(v).upper())),
-            "outbound": ("outbound", endpoint_of),
-            "softphone": ("softphone", lambda v: str(endpoint_of(v) and v)),
+            "transport": ("network_protocol", _protocol),
+            "outbound": ("outbound", lambda v: endpoint_of(_text(v))),
+            "softphone": ("softphone", lambda v: _text(endpoint_of(_text(v)) and v)),
             "signalling": ("signalling", Hop),
             "trust-asserted-identity": ("trust_asserted_identity", _boolean),
             "secure-forking": ("secure_forking", SecureForking),
             "media-ports": ("media_ports", _ports),
-            "ca-file": ("ca_file", str),
+            "ca-file": ("ca_file", _text),
             "verify-tls": ("verify_tls", _boolean),
             "allow-other-users": ("allow_other_users", _boolean),
         }
@@ -62,10 +64,16 @@ class _Reader:
             ("network", ("network_host", "network_port")),
         ):
             if key in agent:
-                options[host], options[port] = self._read("agent", key, _address, agent[key])
+                options[host], options[port] = self._read("agent", key, address, agent[key])
         for key, (name, reader) in readers.items():
             if key in agent:
                 options[name] = self._read("agent", key, reader, agent[key])
+        if "local_host" in options and not ipaddress.ip_address(options["local_host"]).is_loopback:
+            self._fail("agent", "listen", "softphones are served on loopback only, such as 127.0.0.1:5060")
+        if "outbound" in options:
+            protocol = options["outbound"].protocol
+            if options.setdefault("network_protocol", protocol) is not protocol:
+                self._fail("agent", "outbound", f"outbound says {protocol.value}, transport says otherwise")
         if "account" in self._data:
             options["accounts"] = (self._account(self._table("account")),)
         book = self._book()
@@ -76,16 +84,21 @@ class _Reader:
         for key in ("username", "password"):
             if not isinstance(table.get(key), str):
                 self._fail("account", key, "username and password are needed, as text")
+        if not isinstance(table.get("realm", ""), str):
+            self._fail("account", "realm", "realm is text")
         return Account(
             username=table["username"], password=Secret(table["password"].encode()), realm=table.get("realm")
         )
 
     def _book(self) -> PolicyBook:
         table = self._table("policy")
-        prefix = table.get("request-prefix", "")
+        prefix = self._read("policy", "request-prefix", _text, table.get("request-prefix", ""))
         default = self._rule("policy", table, "*", {"request-prefix"})
         rules: list[Rule] = []
-        for number, entry in enumerate(self._data.get("callee", []), 1):
+        entries = self._data.get("callee", [])
+        if not isinstance(entries, list):
+            self._fail("", "callee", "write [[callee]], once for each pattern")
+        for number, entry in enumerate(entries, 1):
             where = f"callee#{number}"
             if not isinstance(entry, dict) or not isinstance(entry.get("pattern"), str):
                 self._fail(where, "pattern", "a [[callee]] needs a pattern such as sip:*@example.org")
@@ -100,12 +113,12 @@ class _Reader:
 
     def _rule(self, where: str, table: Mapping[str, Any], pattern: str, more: set[str]) -> Rule:
         readers: dict[str, Callable[[Any], Any]] = {
-            "scope": lambda v: tuple(Scope(item) for item in v),
-            "key-management": lambda v: tuple(KeyManagement(item) for item in v),
-            "suites": lambda v: tuple(_suite(item) for item in v),
+            "scope": lambda v: tuple(Scope(item) for item in _list(v)),
+            "key-management": lambda v: tuple(KeyManagement(item) for item in _list(v)),
+            "suites": lambda v: tuple(_suite(item) for item in _list(v)),
             "optional-form": OptionalForm,
             "forking": Forking,
-            "trusted-middle": lambda v: tuple(map(str, v)),
+            "trusted-middle": _list,
             "tolerate": _tolerance,
             "sdes-over-unprotected-signalling": _boolean,
             "accept-unencrypted": _boolean,
@@ -114,7 +127,7 @@ class _Reader:
             "on-exposed": OnFailure,
             "on-unprotected": OnFailure,
             "on-protection-lost": OnFailure,
-            "emergency-numbers": lambda v: tuple(map(str, v)),
+            "emergency-numbers": _list,
             "media": lambda v: {media: Requirement(requirement) for media, requirement in v.items()},
         }
         self._only(where, table, {"mode", "terminals", *more, *readers})
@@ -126,9 +139,9 @@ class _Reader:
                 name = "requirement_by_media" if key == "media" else key.replace("-", "_")
                 assert name in known
                 options[name] = self._read(where, key, reader, table[key])
+        terminals = self._read(where, "terminals", _list, table.get("terminals", []))
         try:
             policy = SecurityPolicy(**options)
-            terminals = tuple(map(str, table.get("terminals", ())))
             return Rule(pattern=pattern, mode=mode, policy=policy, terminals=terminals)
         except LocalError as error:
             word = error.reason.removeprefix("policy: ").split(":")[0].split()[0].rstrip(",")
@@ -148,11 +161,11 @@ class _Reader:
     def _read(self, where: str, key: str, reader: Callable[[Any], Any], value: Any) -> Any:
         try:
             return reader(value)
-        except (ValueError, TypeError, AttributeError, MalformedInput) as error:
+        except (ValueError, TypeError, AttributeError, MediaSecurityError) as error:
             choices = ""
             if isinstance(reader, type) and issubclass(reader, Enum):
                 choices = f"; one of {', '.join(str(item.value) for item in reader)}"
-            reason = error.reason if isinstance(error, MalformedInput) else f"{value!r} does not fit"
+            reason = error.reason if isinstance(error, MediaSecurityError) else f"{value!r} does not fit"
             self._fail(where, key, f"{key}: {reason}{choices}")
 
     def _fail(self, where: str, key: str, reason: str) -> NoReturn:
@@ -163,7 +176,7 @@ class _Reader:
         table, _, number = where.partition("#")
         section, count, header = "", 0, 1
         for position, line in enumerate(self._text.splitlines(), 1):
-            match = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
+            match = re.match(r"\s*\[\[?\s*([\w.-]+)\s*\]\]?\s*(?:#.*)?$", line)
             if match:
                 section = match[1]
                 count += section == table
@@ -189,9 +202,35 @@ def _integer(value: Any) -> int:
     return value
 
 
-def _address(value: Any) -> tuple[str, int]:
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise MalformedInput("this is to be text, in quotes")
+    return value
+
+
+def _protocol(value: Any) -> TransportProtocol:
+    try:
+        return TransportProtocol(_text(value).upper())
+    except ValueError:
+        raise MalformedInput(f"{value} is none of udp, tcp, tls") from None
+
+
+def _list(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise MalformedInput('this is to be a list of texts, such as ["one", "two"]')
+    return tuple(value)
+
+
+def address(value: Any) -> tuple[str, int]:
+    """Host and port of "127.0.0.1:5060" or "[::1]:5060". Raises MalformedInput."""
     host, _, port = str(value).rpartition(":")
-    return str(ipaddress.ip_address(host.strip("[]"))), int(port)
+    try:
+        where = str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        where = ""
+    if not where or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
+        raise MalformedInput(f"{value!r} is no address and port, such as 127.0.0.1:5060")
+    return where, int(port)
 
 
 def _ports(value: Any) -> range:
@@ -210,6 +249,8 @@ def _suite(name: Any) -> Any:
 
 
 def _tolerance(value: Any) -> frozenset[Quirk]:
-    if value in ("strict", "tolerant"):
-        return STRICT if value == "strict" else TOLERANT
-    return frozenset(Quirk(item) for item in value)
+    if value == "strict":
+        return STRICT
+    if value == "tolerant":
+        return TOLERANT
+    return frozenset(Quirk(item) for item in _list(value))
