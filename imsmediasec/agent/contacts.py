@@ -29,8 +29,9 @@ class Contacts:
             if value.strip() == "*":
                 continue
             uri = NameAddr.parse(value).uri
-            if isinstance(uri, SipUri) and len(self._phones) < MAX_PHONES:
-                self._phones[uri.user or ""] = (str(uri), source if source.flow is not None else None)
+            user = uri.user or "" if isinstance(uri, SipUri) else None
+            if user is not None and (user in self._phones or len(self._phones) < MAX_PHONES):
+                self._phones[user] = (str(uri), source if source.flow is not None else None)
 
     def add(self, user: str, uri: str) -> None:
         """A softphone that need not register to be called."""

@@ -19,6 +19,15 @@ _STATIC = {
 # Lines that describe one payload type, "<fmt> …".
 _BY_FORMAT = ("rtpmap", "fmtp", "rtcp-fb")
 _NOT_SPEECH = ("telephone-event", "cn")
+_DIRECTIONS = {
+    (True, True): "sendrecv",
+    (True, False): "sendonly",
+    (False, True): "recvonly",
+    (False, False): "inactive",
+}
+"""By whether its writer sends, and receives (RFC 8866 6.7)."""
+_BY_ANSWER = ("mid", *_DIRECTIONS.values())
+"""Lines of an answer that follow from the offer too, not from the answerer alone."""
 
 
 def join(phone_offer: bytes, far_offer: bytes) -> tuple[bytes, bytes]:
@@ -71,7 +80,12 @@ def _fill(answer: SessionDescription, other: SessionDescription, common: list[di
             answer.session.replace_line(line, value)
     for index, media in enumerate(answer.media):
         if common[index]:
-            media.rewrite(_section(other.media[index], common[index]))
+            theirs = other.media[index]
+            lines = _section(theirs, common[index])
+            if media.mid is not None:
+                lines.append(f"a=mid:{media.mid}")  # an answer names streams as the offer does (RFC 5888 9.1)
+            lines.append(f"a={_direction(answer.direction(media), other.direction(theirs))}")
+            media.rewrite(lines)
             connection = other.connection(other.media[index])
             if media.line("c") is None and connection is not None:
                 media.insert_second("c", connection)
@@ -91,6 +105,12 @@ def _section(source: MediaDescription, common: dict[str, str]) -> list[str]:
                 lines.append(line)
             elif fmt in renumbered:
                 lines.append(f"a={name}:{renumbered[fmt]} {rest}")
-        else:
+        elif not (line.startswith("a=") and name in _BY_ANSWER):
             lines.append(line)
     return lines
+
+
+def _direction(offered: str, wanted: str) -> str:
+    """What to answer to a direction, by who would offer `wanted` (RFC 3264 6.1)."""
+    sends, receives = (next(key for key, name in _DIRECTIONS.items() if name == one) for one in (wanted, offered))
+    return _DIRECTIONS[sends[0] and receives[1], sends[1] and receives[0]]
