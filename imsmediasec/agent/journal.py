@@ -11,10 +11,18 @@ from imsmediasec.agent.call import Call
 from imsmediasec.agent.observer import NoObserver
 from imsmediasec.agent.sip_dialog import Face, tag_of
 from imsmediasec.errors import MediaSecurityError
-from imsmediasec.sip import SipMessage
+from imsmediasec.sip import SipMessage, session_description
 
 MAX_ENTRIES = 2000
-"""Entries of each kind that a journal keeps; further ones are counted only."""
+"""Entries of each kind that a journal keeps; further ones are counted only. The newest status is always kept."""
+MAX_TEXT = 300
+
+
+def shown(text: str) -> str:
+    """Text from the other side as it may be shown: one line, nothing that steers a terminal or turns the writing
+    direction, not endless."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: MAX_TEXT + 1])
+    return clean if len(clean) <= MAX_TEXT else clean[:MAX_TEXT] + "…"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +65,10 @@ class CallJournal:
     statuses: list[tuple[float, ims.SecurityStatus]] = field(default_factory=list)
     dialogs: dict[str, str] = field(default_factory=dict)
     """What became of each dialog, by the far end's tag."""
+    lost_protection: bool = False
+    """Media that had been protected went on in clear, or was to."""
+    left_out: int = 0
+    """Entries beyond `MAX_ENTRIES`."""
     ended: float | None = None
     """Seconds since the call began."""
 
@@ -70,6 +82,7 @@ class JournalObserver(NoObserver):
     """Keeps a journal of every call that runs; hands it over when the call ends.
 
     `changed` is called after each entry with the journal, `ended` once at the end. Both in the agent's thread.
+    An INVITE that makes no call (refused at once) leaves nothing behind.
     """
 
     def __init__(
@@ -82,54 +95,49 @@ class JournalObserver(NoObserver):
         self._changed = changed
         self._ended = ended
         self._clock = clock
+        self._invite: tuple[str, float, Face, SipMessage] | None = None
+        """The newest INVITE without a call: if one is made of it, that follows at once."""
 
     def call_started(self, call: Call) -> None:
         journal = CallJournal(
             call_id=call.key[0],
-            local=call.negotiation.local_identity,
-            remote=call.remote_target,
+            local=shown(call.negotiation.local_identity),
+            remote=shown(call.remote_target),
             started=self._clock(),
             outgoing=call.side is ims.Side.UAC,
         )
-        # The INVITE was seen before the call was made of it.
-        waiting = self.running.get(call.key[0])
-        if waiting is not None:
-            journal.started, journal.messages = waiting.started, waiting.messages
         self.running[call.key[0]] = journal
+        invite, self._invite = self._invite, None
+        if invite is not None and invite[0] == call.key[0]:
+            _, journal.started, face, message = invite
+            self._message(journal, face, incoming=True, message=message)
+        self._changed(journal)
 
     def sip(self, face: Face, *, incoming: bool, message: SipMessage) -> None:
         call_id = message.get("Call-ID") or ""
         journal = self.running.get(call_id)
         if journal is None:
-            if not (message.is_request and message.method == "INVITE" and incoming):
-                return
-            journal = self.running[call_id] = CallJournal(
-                call_id=call_id, local="", remote="", started=self._clock(), outgoing=face is Face.PHONE
-            )
-        if len(journal.messages) < MAX_ENTRIES:
-            journal.messages.append(
-                Message(
-                    at=self._clock() - journal.started,
-                    face=face,
-                    incoming=incoming,
-                    name=message.method if message.is_request else f"{message.status} {message.reason}".strip(),
-                    far_tag=_tag(message, "To" if journal.outgoing else "From"),
-                    with_sdp=message.content_type == "application/sdp" and bool(message.body),
-                )
-            )
+            if message.is_request and message.method == "INVITE" and incoming:
+                self._invite = (call_id, self._clock(), face, message)
+            return
+        self._message(journal, face, incoming=incoming, message=message)
         self._changed(journal)
 
     def event(self, call: Call, event: ims.Event) -> None:
         journal = self.running.get(call.key[0])
-        if journal is None or len(journal.notes) >= MAX_ENTRIES or len(journal.statuses) >= MAX_ENTRIES:
+        if journal is None:
             return
         at = self._clock() - journal.started
         match event:
             case ims.SecurityChanged(status=status, lost_protection=lost):
+                if len(journal.statuses) == MAX_ENTRIES:
+                    journal.statuses.pop()
+                    journal.left_out += 1
                 journal.statuses.append((at, status))
                 if status.dialog is not None:
                     journal.dialogs[status.dialog] = "took the call"
                 if lost:
+                    journal.lost_protection = True
                     self._note(journal, at, event, "protection was taken off media that had it", serious=True)
             case ims.NegotiationFailed(error=error):
                 self._note(journal, at, event, str(error), serious=True)
@@ -153,15 +161,42 @@ class JournalObserver(NoObserver):
         journal = self.running.pop(call.key[0], None)
         if journal is not None:
             journal.ended = self._clock() - journal.started
-            self._changed(journal)
             self._ended(journal)
 
     def _note(self, journal: CallJournal, at: float, event: ims.Event, text: str, *, serious: bool = False) -> None:
-        journal.notes.append(Note(at=at, text=text, dialog=event.dialog, serious=serious))
+        if len(journal.notes) == MAX_ENTRIES:
+            journal.left_out += 1
+            return
+        journal.notes.append(Note(at=at, text=shown(text), dialog=event.dialog, serious=serious))
+
+    def _message(self, journal: CallJournal, face: Face, *, incoming: bool, message: SipMessage) -> None:
+        if len(journal.messages) == MAX_ENTRIES:
+            journal.left_out += 1
+            return
+        name = message.method if message.is_request else f"{message.status} {message.reason}".strip()
+        journal.messages.append(
+            Message(
+                at=self._clock() - journal.started,
+                face=face,
+                incoming=incoming,
+                name=shown(name),
+                far_tag=_far_tag(face, incoming, message),
+                with_sdp=_has_sdp(message),
+            )
+        )
 
 
-def _tag(message: SipMessage, header: str) -> str:
+def _far_tag(face: Face, incoming: bool, message: SipMessage) -> str:
+    """The tag of the end behind the network; "" if it has none yet, or the header cannot be read."""
+    from_far = (face is Face.NETWORK) == incoming
     try:
-        return tag_of(message, header)
+        return tag_of(message, "From" if from_far == message.is_request else "To")
     except MediaSecurityError:
         return ""
+
+
+def _has_sdp(message: SipMessage) -> bool:
+    try:
+        return session_description(message) is not None
+    except MediaSecurityError:
+        return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 import time
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from pathlib import Path
 import jinja2
 
 import imsmediasec as ims
-from imsmediasec.agent.journal import CallJournal
+from imsmediasec.agent.journal import CallJournal, shown
 from imsmediasec.agent.sip_dialog import Face
 
 _ROW = 26
@@ -44,7 +46,12 @@ class _Hearing:
 
 def render(journal: CallJournal) -> str:
     """The page. Raises nothing: whatever the other side wrote is shown escaped."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        finalize=lambda value: shown(value) if isinstance(value, str) else value,
+    )
     template = environment.from_string(files("imsmediasec.agent").joinpath("report.html.j2").read_text("utf-8"))
     names = {tag: f"dialog {number}" for number, tag in enumerate(_tags(journal), 1)}
     status = journal.status
@@ -52,7 +59,7 @@ def render(journal: CallJournal) -> str:
         journal=journal,
         when=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(journal.started)),
         status=status,
-        verdict=verdict(status),
+        verdict=_verdict_of_call(journal),
         arrows=_arrows(journal, names),
         lanes=_LANES,
         height=_ROW * len(journal.messages) + 60,
@@ -63,12 +70,17 @@ def render(journal: CallJournal) -> str:
 
 
 def write_report(journal: CallJournal, folder: Path) -> Path:
-    """Write the page into `folder` (made at need); where it is. Raises OSError."""
+    """Write the page into `folder` (made at need); where it is. Never over another one: both agents of a call may
+    write here. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^A-Za-z0-9]+", "-", journal.call_id)[:40].strip("-") or "call"
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(journal.started))
-    path = folder / f"{stamp}-{name}.html"
-    path.write_text(render(journal), "utf-8")
+    page = render(journal).encode("utf-8", "replace")
+    for number in itertools.count(1):
+        path = folder / f"{stamp}-{name}{'' if number == 1 else f'-{number}'}.html"
+        with contextlib.suppress(FileExistsError), path.open("xb") as file:
+            file.write(page)
+            break
     return path
 
 
@@ -80,12 +92,22 @@ def verdict(status: ims.SecurityStatus | None) -> tuple[str, str]:
         return "bad", "Not protected: whoever is on the path can hear this call."
     if not status.protected:
         return "fair", "Partly protected: see the streams."
+    if any(stream.scope is not ims.Scope.END_TO_END for stream in status.streams):
+        return "fair", "Protected, but not end to end: see who has the keys."
     if status.fork_state is ims.ForkState.CONFIRMED:
         return (
             "good",
             "Protected end to end; only the terminal that took the call, and who handled its SDP, had the keys.",
         )
     return "fair", "Protected, but other terminals may hold a key."
+
+
+def _verdict_of_call(journal: CallJournal) -> tuple[str, str]:
+    """`verdict` over the whole call: what it was in the end is not all."""
+    found = verdict(journal.status)
+    if found[0] == "good" and journal.lost_protection:
+        return "fair", "Protected in the end, but not all the time: see below."
+    return found
 
 
 def _tags(journal: CallJournal) -> list[str]:
