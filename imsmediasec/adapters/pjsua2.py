@@ -17,7 +17,7 @@ from typing import Any
 import imsmediasec as ims
 from imsmediasec.agent import AgentConfig, AgentThread, NoObserver
 from imsmediasec.agent.call import Call
-from imsmediasec.agent.media import Counters
+from imsmediasec.media.relay import Counters
 
 OnStatus = Callable[[ims.SecurityStatus], None]
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import logging
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 import imsmediasec as ims
 from imsmediasec.agent import Agent, AgentConfig
 from imsmediasec.agent.config import SecureForking
-from imsmediasec.agent.config_file import read_config
+from imsmediasec.agent.config_file import address, read_config
 from imsmediasec.agent.journal import CallJournal, JournalObserver
 from imsmediasec.agent.passing import endpoint_of
 from imsmediasec.agent.report import write_report
-from imsmediasec.cli.live import LiveCalls
+from imsmediasec.cli.live import AgentConsole, LiveCalls
 from imsmediasec.errors import LocalError, MediaSecurityError
+
+_REFRESH = 0.25
+"""Seconds between two drawings of the live display."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +36,7 @@ def cli() -> None:
 @cli.command(
     epilog="""\b
 Examples:
-  imsmediasec agent --config agent.toml
+  imsmediasec agent --config agent.toml --verbose
   imsmediasec agent --softphone sip:alice@127.0.0.1:5070 --signalling protected
   imsmediasec agent --outbound "sip:pcscf.example;transport=tls" --report-dir reports
 
@@ -74,9 +79,32 @@ def agent(
     try:
         settings = read_config(config) if config is not None else AgentConfig()
         settings = _override(settings, listen, network, outbound, softphone, signalling, secure_forking)
+        if report_dir is not None:
+            _check_folder(report_dir)
         asyncio.run(_run_agent(settings, report_dir, plain_output))
     except LocalError as error:
-        raise click.ClickException(error.reason) from None
+        raise click.ClickException(error.reason + _advice(error)) from None
+
+
+def _advice(error: LocalError) -> str:
+    """What the system said, and what to do next."""
+    cause = error.__cause__
+    if not isinstance(cause, OSError):
+        return ""
+    if cause.errno == errno.EADDRINUSE:
+        return ": another program listens there (another agent?); choose another port with --listen or --network"
+    if cause.errno == errno.EADDRNOTAVAIL:
+        return ": this machine has no such address; `ip addr` shows those it has"
+    return f": {cause.strerror or cause}"
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalError(f"--report-dir {folder} cannot be made") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise LocalError(f"--report-dir {folder} cannot be written to; choose another folder")
 
 
 def _override(
@@ -90,19 +118,19 @@ def _override(
 ) -> AgentConfig:
     try:
         if listen is not None:
-            host, _, port = listen.rpartition(":")
-            settings = replace(settings, local_host=host, local_port=int(port))
+            host, port = address(listen)
+            settings = replace(settings, local_host=host, local_port=port)
         if network is not None:
-            host, _, port = network.rpartition(":")
-            settings = replace(settings, network_host=host.strip("[]"), network_port=int(port))
+            host, port = address(network)
+            settings = replace(settings, network_host=host, network_port=port)
         if outbound is not None:
             hop = endpoint_of(outbound)
             settings = replace(settings, outbound=hop, network_protocol=hop.protocol)
         if softphone is not None:
             endpoint_of(softphone)
             settings = replace(settings, softphone=softphone)
-    except (ValueError, MediaSecurityError) as error:
-        raise LocalError(f"an address cannot be read: {error}") from None
+    except MediaSecurityError as error:
+        raise LocalError(f"an address cannot be read: {error.reason}") from None
     if signalling is not None:
         settings = replace(settings, signalling=ims.Hop(signalling))
     if secure_forking is not None:
@@ -111,7 +139,7 @@ def _override(
 
 
 async def _run_agent(settings: AgentConfig, report_dir: Path | None, plain_output: bool) -> None:
-    console = Console()
+    console = AgentConsole()
     display = LiveCalls(console, live=console.is_terminal and not plain_output)
 
     def ended(journal: CallJournal) -> None:
@@ -135,5 +163,8 @@ async def _run_agent(settings: AgentConfig, report_dir: Path | None, plain_outpu
                 "use TLS, or --signalling protected if you know better"
             )
         with display:
-            await stop.wait()
-    console.print("stopped: all calls ended, all keys wiped")
+            while not stop.is_set():
+                display.refresh()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _REFRESH)
+    display.say("stopped: no media passes any more, all keys are wiped")
