@@ -91,7 +91,7 @@ class Contacts:
 
     def _original(self, uri: SipUri) -> SipUri | None:
         known = self._phones.get(uri.user or "")
-        if known is None or (uri.host, uri.port) != self.addresses[Face.NETWORK]:
+        if known is None or (uri.host.strip("[]"), uri.port) != self.addresses[Face.NETWORK]:
             return None
         original = parse_uri(known[0])
         return original if isinstance(original, SipUri) else None

@@ -86,8 +86,8 @@ def _fill(answer: SessionDescription, other: SessionDescription, common: list[di
                 lines.append(f"a=mid:{media.mid}")  # an answer names streams as the offer does (RFC 5888 9.1)
             lines.append(f"a={_direction(answer.direction(media), other.direction(theirs))}")
             media.rewrite(lines)
-            connection = other.connection(other.media[index])
-            if media.line("c") is None and connection is not None:
+            connection = other.connection(theirs)
+            if connection is not None and answer.connection(media) != connection:
                 media.insert_second("c", connection)
         else:
             media.set_media(port=0)
