@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from imsmediasec.errors import MalformedInput, NoCommonSecurity, PeerMisbehaved
+from imsmediasec.errors import LocalError, MalformedInput, NoCommonSecurity, PeerMisbehaved
 from imsmediasec.keys import DEFAULT_PARAMS, MasterKey, SessionParams, SrtpKeys
 from imsmediasec.policy import Quirk, SecurityPolicy
 from imsmediasec.ports import SrtpCapabilities
@@ -64,12 +64,13 @@ def choose(
     capabilities: SrtpCapabilities,
 ) -> Selection:
     """The first offered line that can be accepted (5.1.2). Raises NoCommonSecurity with every reason."""
-    reasons = [error.reason for error in void]
+    reasons = []
     for crypto in offered:
         reason = _unacceptable(crypto, suites, policy, capabilities)
         if reason is None:
             return Selection(crypto=crypto, quirks=_described(crypto))
         reasons.append(f"tag {crypto.tag}: {reason}")
+    reasons += [error.reason for error in void]
     raise NoCommonSecurity("no a=crypto line can be accepted: " + "; ".join(reasons or ["none is there"]),
                            clause="RFC 4568 5.1.2")  # fmt: skip
 
@@ -87,8 +88,8 @@ def answer_to(
     if reuse is not None and reuse.suite is accepted.suite and _same(_negotiated(reuse.params), params):
         return replace(reuse, tag=accepted.tag)
     fresh = new_crypto(accepted.tag, accepted.suite, policy, random)
-    while any(mine.key_salt == theirs.key_salt for mine in fresh.keys for theirs in accepted.keys):
-        fresh = new_crypto(accepted.tag, accepted.suite, policy, random)  # 7.1.2: never the offerer's key
+    if share_a_key(fresh, (accepted,)):  # 7.1.2: never the offerer's key
+        raise LocalError("the random source gave the offerer's key", clause="RFC 4568 7.1.2")
     return replace(fresh, session_params=written, params=params) if written else fresh
 
 
@@ -180,14 +181,14 @@ def _unacceptable(
         return f"suite {crypto.suite_name[:40]} is not known"
     if crypto.suite not in suites:
         return f"suite {crypto.suite.name} is not allowed by the policy or not offered"
-    if crypto.unknown_params:
-        return f"session parameter {crypto.unknown_params[0][:40]} is not known and not optional"
-    if crypto.fec:
-        return "forward error correction (FEC_ORDER, FEC_KEY) is not available"
-    params = crypto.params
-    if not policy.accept_unencrypted:
+    if crypto.session_params:
+        unknown = crypto.unknown_params
+        if unknown:
+            return f"session parameter {unknown[0][:40]} is not known and not optional"
+        if crypto.fec:
+            return "forward error correction (FEC_ORDER, FEC_KEY) is not available"
         for name in _NEGOTIATED:
-            if name in crypto.session_params:
+            if name in crypto.session_params and not policy.accept_unencrypted:
                 return f"the policy does not accept {name}"
     for quirk in crypto.quirks:
         if quirk not in policy.tolerate:
@@ -197,7 +198,7 @@ def _unacceptable(
     for key in crypto.keys:
         if key.mki_length is not None and (not capabilities.mki or key.mki_length > capabilities.max_mki_length):
             return f"the SRTP layer cannot run an MKI of {key.mki_length} octets"
-    return capabilities.refusal(crypto.suite, params)
+    return capabilities.refusal(crypto.suite, crypto.params)
 
 
 def _offered_line(
@@ -219,4 +220,5 @@ def _offered_line(
 
 
 def _described(crypto: CryptoAttribute) -> tuple[tuple[Quirk, str], ...]:
+    """The quirks of a line, each with what to tell the user."""
     return tuple((quirk, f"a=crypto:{crypto.tag} {crypto.suite_name}") for quirk in crypto.quirks)

@@ -125,10 +125,11 @@ def _agree(
             raise NoCommonSecurity("the policy wants no protection, and the offer allows nothing else")
         return
     may_be_plain = not secure and requirement is Requirement.PREFERRED
-    if secure or line.crypto or line.crypto_errors:
+    offered, void = line.crypto, line.crypto_errors
+    if secure or offered or void:
         if keys_may_travel:
             try:
-                _choose(plan, line.crypto, line.crypto_errors, policy, suites, capabilities, stream)
+                _choose(plan, offered, void, policy, suites, capabilities, stream)
             except NoCommonSecurity:
                 # RFC 8643 3.2: an answer without keys declines; a failure after the answer fails the media.
                 if not may_be_plain:

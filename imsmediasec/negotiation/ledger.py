@@ -41,9 +41,16 @@ class KeyLedger:
             if disclosure not in known:
                 known.append(disclosure)
 
-    def disclosures(self, crypto: CryptoAttribute) -> tuple[Disclosure, ...]:
+    def disclosures(self, crypto: CryptoAttribute) -> list[Disclosure]:
         """All that is known of this line's keys."""
-        return tuple(fact for key in crypto.keys for fact in self._find(key) or ())
+        facts: list[Disclosure] = []
+        for key in crypto.keys:
+            facts += self._find(key) or ()
+        return facts
+
+    def stood_in_invite(self, crypto: CryptoAttribute) -> bool:
+        """True if one of this line's keys stood in the INVITE, where every fork can read it."""
+        return None in [disclosure.dialog for disclosure in self.disclosures(crypto)]
 
     def _find(self, key: InlineKey) -> list[Disclosure] | None:
         seen = self._by_id.get(id(key))

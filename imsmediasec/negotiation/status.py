@@ -67,9 +67,11 @@ def derive(
         )
     others = tuple(other_dialogs)
     streams = tuple(
-        _stream_status(stream, dialog, identity, others, ledger, side)
-        for stream in dialog.streams.values()
-        if stream.form not in (Form.REFUSED, Form.PASS)
+        [
+            _stream_status(stream, dialog, identity, others, ledger, side)
+            for stream in dialog.streams.values()
+            if stream.form not in (Form.REFUSED, Form.PASS)
+        ]
     )
     fork_state = ForkState.UNKNOWN if dialog.phase is None else fork_state_of(dialog.phase, side)
     warnings = [*_warnings(dialog, streams, policy, identity, fork_state, ledger), *notes]
@@ -163,9 +165,9 @@ def _warnings(
                 index=status.index,
             )
     if dialog.awaiting_decision:
-        yield SecurityWarning(
-            code="decision-needed", text="other terminals may hold the key of this call: go on or end it?"
-        )
+        asks = any(stream.asks for stream in dialog.streams.values()) and not dialog.unprotected_accepted
+        what = "this call is not protected" if asks else "other terminals may hold the key of this call"
+        yield SecurityWarning(code="decision-needed", text=f"{what}: go on or end it?")
     elif dialog.exposure_accepted and fork_state is not ForkState.CONFIRMED:
         yield SecurityWarning(code="exposed", text="terminals that did not take the call may hold its key")
     if identity.source in (IdentitySource.NONE, IdentitySource.CLAIMED):

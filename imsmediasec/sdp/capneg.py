@@ -75,10 +75,13 @@ def potential_configurations(doc: SessionDescription, media: MediaDescription) -
     One that asks for what cannot be resolved, or for an extension marked mandatory ("+"), is left
     out, as 3.6.2 wants.
     """
+    found: list[PotentialConfiguration] = []
+    written = media.values("pcfg")
+    if not written:
+        return found
     protos = transport_capabilities(doc, media)
     attributes = attribute_capabilities(doc, media)
-    found: list[PotentialConfiguration] = []
-    for value in media.values("pcfg"):
+    for value in written:
         match = _PCFG.match(value)
         if match is not None:
             found += _alternatives(int(match[1]), match[2].split(), protos, attributes)

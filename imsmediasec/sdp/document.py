@@ -70,8 +70,12 @@ class Section:
 
     def line(self, kind: str) -> str | None:
         """What stands behind ``kind=`` in its first line, or None."""
-        span = self._find(f"{kind}=")
-        return None if span is None else self._text[span[0] + 2 : span[1]]
+        text = self._text
+        begin = text.find(f"\n{kind}=") + 1
+        if not begin and not text.startswith(f"{kind}="):
+            return None
+        end = text.find("\n", begin)
+        return (text[begin + 2 : end] if end >= 0 else text[begin + 2 :]).rstrip("\r")
 
     @property
     def direction(self) -> str | None:
@@ -134,11 +138,9 @@ class Section:
     def _find(self, head: str) -> tuple[int, int] | None:
         """Where the first line that begins with `head` stands, without its line end."""
         text = self._text
-        begin = 0
-        if not text.startswith(head):
-            begin = text.find("\n" + head) + 1
-            if not begin:
-                return None
+        begin = text.find("\n" + head) + 1
+        if not begin and not text.startswith(head):
+            return None
         return begin, _end_of_line(text, begin)
 
     def _insert(self, lines: Iterable[str], place: int) -> None:
