@@ -20,6 +20,7 @@ from imsmediasec.agent.media import MediaSettings
 from imsmediasec.agent.observer import Observer
 from imsmediasec.agent.own_user import is_own_user
 from imsmediasec.agent.passing import next_hop, pass_request, pass_response, route_set
+from imsmediasec.agent.retargeting import Transfers
 from imsmediasec.agent.server_transaction import ServerTransaction
 from imsmediasec.agent.client_transaction import ClientTransaction
 from imsmediasec.agent.sip_dialog import (
@@ -54,6 +55,7 @@ class BackToBack:
         """By Call-ID and the tag of who sent the INVITE."""
         self.dialogs: dict[tuple[str, str, str], SipDialog] = {}
         self._layers: dict[Face, TransactionLayer] = {}
+        self.transfers = Transfers()
         self._own_users: dict[Endpoint, float] = {}
 
     def attach(self, face: Face, layer: TransactionLayer) -> None:
@@ -80,6 +82,8 @@ class BackToBack:
                 raise LocalError("softphones of other users are not served", sip_status_hint=403)
             if request.get("Max-Forwards") == "0" and request.method != "OPTIONS":
                 raise LocalError("too many hops", sip_status_hint=483)
+            if face is Face.NETWORK and request.method == "REFER":
+                self.transfers.note(request, self.loop.time())
             if tag_of(request, "To"):
                 self._request_in_dialog(face, transaction)
             elif request.method == "INVITE":
@@ -114,6 +118,9 @@ class BackToBack:
             side = Side.UAC if face is Face.PHONE else Side.UAS
             call = Call(self, key, side, request)
             self.calls[key] = call
+        elif call.has_open_invite:
+            # The same request by another way (RFC 3261 8.2.2.2), or one too many.
+            raise LocalError("this INVITE is here already", clause="RFC 3261 8.2.2.2", sip_status_hint=482)
         if face is Face.PHONE:
             self.contacts.learn(request, source)
         try:

@@ -22,6 +22,7 @@ from imsmediasec.agent.identity import assertions
 from imsmediasec.agent.media import CallMedia
 from imsmediasec.agent.own_requests import OwnRequests
 from imsmediasec.agent.passing import next_hop, pass_request, pass_response
+from imsmediasec.agent.retargeting import REDIRECT_PATIENCE, UNKNOWN, at_least_as_strict, forwarded_to
 from imsmediasec.agent.server_transaction import ServerTransaction
 from imsmediasec.agent.sip_dialog import Face, SipDialog, tag_of
 from imsmediasec.sip import NameAddr, SipMessage, parse_option_tags, replace_session_description, session_description
@@ -100,12 +101,24 @@ class Call:
         self._taken: CallDialog | None = None
         """The dialog that took the call."""
         self._cancelled = False
+        self._forwarded: str | None = None
+        """Whom the network says it has passed the INVITE on to."""
+        self._redirect: asyncio.TimerHandle | None = None
+        """After a 3xx: how long the softphone's next INVITE is waited for."""
         self._offerless = self._wants_offerless()
         core.observer.call_started(self)
+        if side is ims.Side.UAC and core.transfers.take(request, self.now):
+            self.negotiation.retargeted(to=self.remote_target, cause=ims.Retarget.TRANSFER, now=self.now)
+            self._pump()
 
     @property
     def now(self) -> float:
         return self.core.loop.time()
+
+    @property
+    def has_open_invite(self) -> bool:
+        """False once the INVITE has failed and the softphone may send it again, changed."""
+        return self.started and self._redirect is None
 
     # The INVITE
 
@@ -118,12 +131,16 @@ class Call:
         if self.side is ims.Side.UAS:
             self._invite_to_phone(request, sdp)
             return
+        if self._redirect is not None:
+            self._redirect.cancel()
+            self._redirect = None
         target, requested = self.core.config.dialled(request.uri)
         if target != self.remote_target:
             self.remote_target = target
             policy = self.core.config.policy_for(target, requested=requested)
             self.negotiation.change_policy(policy, now=self.now)
             self.negotiation.retargeted(to=target, cause=ims.Retarget.REDIRECT, now=self.now)
+            self._offerless = self._wants_offerless()
         self._phone_offer = sdp
         self._invite_to_network(request, sdp)
 
@@ -154,6 +171,9 @@ class Call:
         out = pass_request(request, None, uri=uri)
         if sdp is not None:
             replace_session_description(out, self.convert(Face.NETWORK, d, sdp, request))
+        else:
+            self.negotiation.receive_peer(dialog=d.id, peer=self.peer_of(request), now=self.now)
+            self._pump()
         self.core.contacts.exchange(out, Face.PHONE)
         self.started = True
         self._client = self.core.send(Face.PHONE, out, hop, self._response_from_phone)
@@ -179,6 +199,7 @@ class Call:
             return
         if success and self._repeated(Face.NETWORK, d):
             return
+        self._learn_of_peer(d, response)
         try:
             self._take_response(d, response)
         except ims.MediaSecurityError as error:
@@ -186,6 +207,23 @@ class Call:
             return
         if not d.gone:
             self._answer_caller(d, response)
+
+    def _learn_of_peer(self, d: CallDialog, response: SipMessage) -> None:
+        """Who answers, and whether that is somebody else than was called."""
+        to = forwarded_to(response, self.core.config)
+        if to is not None and to != self._forwarded and (to != UNKNOWN or self._forwarded is None):
+            self._forwarded = to
+            policy = self.core.config.policy_for(to)
+            if at_least_as_strict(policy, self.negotiation.policy):
+                self.negotiation.change_policy(policy, now=self.now)
+            self.negotiation.retargeted(to=to, cause=ims.Retarget.FORWARDED, now=self.now)
+        self.negotiation.receive_peer(dialog=d.id, peer=self.peer_of(response), now=self.now)
+        self._pump()
+
+    def peer_of(self, message: SipMessage) -> ims.PeerAssertions:
+        """What a message from the network says of its sender."""
+        dialled = self.negotiation.remote_target if self.side is ims.Side.UAC else None
+        return assertions(message, self.core.config, dialled=dialled)
 
     def _take_response(self, d: CallDialog, response: SipMessage) -> None:
         """Convert the SDP of a 1xx or 2xx from the network, and let the dialog win with a 2xx."""
@@ -347,9 +385,22 @@ class Call:
                 return
         back = pass_response(response, self._server.request)
         self.core.respond(face, self._server, back)
+        if self.side is ims.Side.UAC and response.status < 400 and not self._cancelled:
+            self._await_redirected()
+            return
         if any(not d.gone and d.acknowledged for d in self.dialogs.values()):
             return
         self.close()
+
+    def _await_redirected(self) -> None:
+        """A 3xx: the softphone may send the INVITE again, to somebody else (RFC 3261 8.1.3.4)."""
+        self.negotiation.offer_rejected(status=302, now=self.now)
+        for d in self.dialogs.values():
+            d.gone = True
+            self.negotiation.dialog_ended(dialog=d.id, now=self.now)
+            self.media.forget(d.id)
+        self._pump()
+        self._redirect = self.core.loop.call_later(REDIRECT_PATIENCE, self.close)
 
     # Requests in a dialog
 
@@ -486,7 +537,7 @@ class Call:
                 out = self.media.offer_from_phone(sdp, d.id, self.now)
                 d.open = OpenOffer.OURS
         else:
-            peer = assertions(message, self.core.config)
+            peer = self.peer_of(message)
             if d.open is OpenOffer.OURS:
                 allows = d.sip.peer_allows if d.sip is not None else frozenset()
                 early = message.has("RSeq") and "UPDATE" in allows
@@ -542,8 +593,9 @@ class Call:
         for d in self.dialogs.values():
             self.negotiation.dialog_ended(dialog=d.id, now=self.now)
         self._pump()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._redirect):
+            if timer is not None:
+                timer.cancel()
         self.media.close()
         self._own.close()
         self.core.calls.pop(self.key, None)

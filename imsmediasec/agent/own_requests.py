@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import imsmediasec as ims
 from imsmediasec.agent.client_transaction import ClientTransaction
 from imsmediasec.agent.config import Account
-from imsmediasec.agent.identity import assertions
 from imsmediasec.agent.server_transaction import ServerTransaction
 from imsmediasec.agent.sip_dialog import Face, Half, sequence_of
 from imsmediasec.errors import MalformedInput
@@ -108,7 +107,7 @@ class OwnRequests:
             sdp,
             d.id,
             reliable=True,
-            peer=assertions(response, self._core.config),
+            peer=self._call.peer_of(response),
             update_allowed=False,
             now=self._call.now,
         )
@@ -143,7 +142,7 @@ class OwnRequests:
         """Raises what is wrong with the offer; it is then answered by the caller of this."""
         request = transaction.request
         call = self._call
-        call.negotiation.receive_offer(sdp, dialog=d.id, peer=assertions(request, self._core.config), now=call.now)
+        call.negotiation.receive_offer(sdp, dialog=d.id, peer=call.peer_of(request), now=call.now)
         failure = call._pump(d.id)
         if failure is not None:
             raise failure

@@ -16,7 +16,7 @@ from imsmediasec.negotiation.timers import TimerQueue
 from imsmediasec.policy import SecurityPolicy
 from imsmediasec.ports import SrtpCapabilities
 from imsmediasec.sdp.crypto import CryptoAttribute
-from imsmediasec.status import SecurityStatus, SecurityWarning
+from imsmediasec.status import PeerAssertions, SecurityStatus, SecurityWarning
 from imsmediasec.suites import SrtpSuite
 from imsmediasec.terms import DialogExit, Hop, Requirement, Side
 
@@ -43,6 +43,8 @@ class Call:
         self.timers = TimerQueue()
         self.events: deque[events.Event] = deque()
         self.notes: dict[str, SecurityWarning] = {}
+        self.early_peer: PeerAssertions | None = None
+        """Who the newest message without SDP came from, as long as there is no dialog with one."""
         self.retargeted_to: tuple[str, ...] = ()
         self._signalling = signalling
         self._ledger = KeyLedger()
@@ -145,6 +147,7 @@ class Call:
             other_dialogs=[d.id for d in self.dialogs.values() if d.answered_from_invite],
             ledger=self._ledger,
             remote_target=self.remote_target,
+            early_peer=self.early_peer,
             retargeted_to=self.retargeted_to,
             notes=self.notes.values(),
         )

@@ -269,6 +269,17 @@ class Negotiation:
         d.remote_plan = plans
         call.changed()
 
+    def receive_peer(self, *, dialog: str, peer: PeerAssertions, now: float) -> None:
+        """Who is at the other end, by a message whose SDP is not read (or that has none): an INVITE without an
+        offer, a 180. So the status can name the other side while it rings."""
+        call = self._call
+        d = call.dialogs.get(dialog)
+        if d is None:
+            call.early_peer = peer
+        elif d.phase is not ForkPhase.RETIRED:
+            d.peer = peer
+        call.changed()
+
     def offer_rejected(
         self, *, dialog: str | None = None, status: int, retry_after: float | None = None, now: float
     ) -> None:
@@ -319,6 +330,7 @@ class Negotiation:
         call = self._call
         call.retargeted_to = (*call.retargeted_to, to)
         call.remote_target = to
+        call.early_peer = None
         if cause is Retarget.REDIRECT:
             call.redirect(to)
         if cause is not Retarget.FORWARDED:

@@ -13,6 +13,7 @@ from imsmediasec.status import (
     HolderKind,
     Identity,
     KeyHolder,
+    PeerAssertions,
     SecurityStatus,
     SecurityWarning,
     StreamStatus,
@@ -51,11 +52,13 @@ def derive(
     other_dialogs: Iterable[str],
     ledger: KeyLedger,
     remote_target: str,
+    early_peer: PeerAssertions | None,
     retargeted_to: tuple[str, ...],
     notes: Iterable[SecurityWarning],
 ) -> SecurityStatus:
-    """The status as of now. `other_dialogs`: ids of further dialogs that answered the same INVITE."""
-    identity = _identity(dialog, remote_target)
+    """The status as of now. `other_dialogs`: ids of further dialogs that answered the same INVITE; `early_peer`:
+    who is at the other end, where no dialog says it."""
+    identity = _identity((dialog.peer if dialog is not None else None) or early_peer, remote_target)
     if dialog is None or dialog.phase is ForkPhase.RETIRED:  # before the call, or after it: no key is in use
         return SecurityStatus(
             dialog=dialog.id if dialog is not None and dialog.live else None,
@@ -85,8 +88,7 @@ def derive(
     )
 
 
-def _identity(dialog: Dialog | None, remote_target: str) -> Identity:
-    peer = dialog.peer if dialog is not None else None
+def _identity(peer: PeerAssertions | None, remote_target: str) -> Identity:
     if peer is not None and peer.asserted is not None and peer.trusted_hop:
         return Identity(uri=peer.asserted, source=IdentitySource.NETWORK_ASSERTED)
     if peer is not None and peer.claimed is not None:

@@ -84,6 +84,11 @@ def sip_of(terminal: Terminal) -> str:
     return terminal.sip() if isinstance(terminal, Guarded) else terminal.trace()
 
 
+def keys_in(text: str) -> dict[str, Key]:
+    """The SDES keys in a text."""
+    return {line: Key.from_crypto(line) for line in crypto_lines(text)}
+
+
 def keys_seen(*terminals: Terminal) -> dict[str, Key]:
     """Every SDES key that stood in a message some of these terminals sent or received, each once."""
     found: dict[bytes, tuple[str, Key]] = {}

@@ -16,8 +16,7 @@ from imsmediasec.agent import SecureForking
 
 from .capture import Datagram
 from .conftest import Lab
-from .forked import Guarded, Network, keys_seen, look
-from .wire import Key, crypto_lines
+from .forked import Guarded, Network, keys_in, keys_seen, look
 
 DELAY = 0.05
 RTT = 2 * DELAY
@@ -102,11 +101,6 @@ class Course:
                 break
         assert usable
         return Measured(confirmed=confirmed_at - taken, silent=usable[0].time - taken)
-
-
-def keys_in(text: str) -> dict[str, Key]:
-    """The SDES keys in a text."""
-    return {line: Key.from_crypto(line) for line in crypto_lines(text)}
 
 
 def _answer_to(message: bytes, method: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ class Outcome:
     ended: bool
     winner: str = ""
     """Who took it, if it was confirmed."""
-    answer_to_confirmed: float = 0.0
+    problems: list[str] = field(default_factory=list)
     recording: Path | None = None
     """What the winner heard."""
 
@@ -62,8 +62,9 @@ class Series:
             outcome.winner = network.who_has(status.dialog or "")
             winner = network.bobs[outcome.winner]
             network.capture.wait_packets(PACKETS, network.alice.media_ports, winner.media_ports)
-        except (AssertionError, TimeoutError):
+        except (AssertionError, TimeoutError) as problem:
             outcome.confirmed = False
+            outcome.problems.append(str(problem))
         phone.hangup(calls)
         try:
             witness.wait(lambda w: len(w.ended) > ended)
@@ -71,8 +72,8 @@ class Series:
             for name, mark in marks.items():
                 self._wait_idle(name, mark, calls)
             outcome.ended = True
-        except (AssertionError, TimeoutError):
-            pass
+        except (AssertionError, TimeoutError) as problem:
+            outcome.problems.append(str(problem))
         self._check_wire(outcome, started)
         winner_ = network.bobs.get(outcome.winner)
         if isinstance(winner_, Baresip):
@@ -147,6 +148,10 @@ def test_calls_in_a_row(lab: Lab, count: int) -> None:
     confirmed = [o for o in outcomes if o.confirmed]
     winners = {name: sum(o.winner == name for o in confirmed) for name in TONES if name != "alice"}
     print(f"{len(confirmed)} of {count} calls CONFIRMED; {sum(o.ended for o in outcomes)} ended; taken by {winners}")
-    assert all(o.ended for o in outcomes)
+    problems = [
+        f"call {number} ({TURNS[number % len(TURNS)]}): {p}" for number, o in enumerate(outcomes) for p in o.problems
+    ]
+    print("\n".join(problems))
+    assert all(o.ended for o in outcomes), problems
     assert len(confirmed) >= 0.95 * count
     series.check_heard(outcomes)

@@ -64,8 +64,12 @@ class Call(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
         emit("transfer", call=self.number, code=prm.statusCode, final=bool(prm.finalNotify))
 
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
-        prm.newCall = Call(account)
-        emit("transferred", call=self.number, to=prm.dstUri, new=prm.newCall.number)
+        new = prm.newCall = Call(account)  # PITFALL: reading it back gives another proxy object
+        emit("transferred", call=self.number, to=prm.dstUri, new=new.number)
+
+    def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
+        emit("redirected", call=self.number, to=prm.targetUri)
+        return int(pj.PJSIP_REDIRECT_ACCEPT)
 
     def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
         body = prm.e.body.tsxState
@@ -221,6 +225,9 @@ threading.Thread(target=read_commands, daemon=True).start()
 emit("ready")
 while True:
     endpoint.libHandleEvents(10)
+    for call in calls:
+        if call.over:
+            call.recorder = None  # PITFALL: there can be 32 at a time
     try:
         command = commands.get_nowait()
     except queue.Empty:
