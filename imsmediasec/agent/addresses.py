@@ -8,8 +8,7 @@ from __future__ import annotations
 import ipaddress
 
 from imsmediasec.media.relay import Address
-from imsmediasec.sdp import MediaDescription, SessionDescription
-from imsmediasec.sdp import profiles
+from imsmediasec.sdp import MediaDescription, SessionDescription, profiles
 
 # Each of these could lead media round the relay, or promise what it does not do (RFC 3605, 5761, 8839, 9143).
 _MEDIA_ATTRIBUTES = (

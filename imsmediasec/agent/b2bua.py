@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from imsmediasec.agent.call import Call
+from imsmediasec.agent.client_transaction import ClientTransaction
 from imsmediasec.agent.config import AgentConfig
 from imsmediasec.agent.contacts import Contacts
 from imsmediasec.agent.endpoint import Endpoint
@@ -22,7 +23,6 @@ from imsmediasec.agent.own_user import is_own_user
 from imsmediasec.agent.passing import next_hop, pass_request, pass_response, route_set
 from imsmediasec.agent.retargeting import Transfers
 from imsmediasec.agent.server_transaction import ServerTransaction
-from imsmediasec.agent.client_transaction import ClientTransaction
 from imsmediasec.agent.sip_dialog import (
     Face,
     Half,
@@ -67,9 +67,9 @@ class BackToBack:
         return _FaceUser(self, face)
 
     def close(self) -> None:
-        """Drop all calls: media stops, keys are wiped."""
+        """End all calls: media stops, keys are wiped."""
         for call in list(self.calls.values()):
-            call.close()
+            call.hang_up()
 
     # Requests
 
@@ -271,9 +271,7 @@ class BackToBack:
         if reason:
             text = reason.encode("ascii", "replace").decode().replace("\\", "'").replace('"', "'")
             headers.append(("Warning", f'399 imsmediasec "{text[:200]}"'))
-        response = SipMessage.response_to(
-            transaction.request, status, to_tag=secrets.token_hex(8), headers=headers
-        )
+        response = SipMessage.response_to(transaction.request, status, to_tag=secrets.token_hex(8), headers=headers)
         self.respond(face, transaction, response)
 
     def forget_dialogs(self, call: Call) -> None:

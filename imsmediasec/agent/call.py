@@ -24,7 +24,7 @@ from imsmediasec.agent.own_requests import OwnRequests
 from imsmediasec.agent.passing import next_hop, pass_request, pass_response
 from imsmediasec.agent.retargeting import REDIRECT_PATIENCE, UNKNOWN, at_least_as_strict, forwarded_to
 from imsmediasec.agent.server_transaction import ServerTransaction
-from imsmediasec.agent.sip_dialog import Face, SipDialog, tag_of
+from imsmediasec.agent.sip_dialog import Face, SipDialog, sequence_of, tag_of
 from imsmediasec.sip import NameAddr, SipMessage, parse_option_tags, replace_session_description, session_description
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class CallDialog:
     ack: tuple[SipMessage, Endpoint] | None = None
     """Our last ACK of a 2xx, for when that comes again."""
     last_success: SipMessage | None = None
-    own_ack: bool = False
-    """We acknowledged by ourselves; the caller's ACK stays here."""
+    own_ack: int | None = None
+    """CSeq number of the caller's INVITE whose 2xx we acknowledged by ourselves: its ACK stays here."""
     acknowledged: bool = False
     busy: bool = False
     """An INVITE or UPDATE with an open offer runs in this dialog."""
@@ -91,7 +91,7 @@ class Call:
             remote_target=self.remote_target,
             signalling=core.config.hop,
         )
-        self.media = CallMedia(core.settings, self.negotiation, self._key_runs_out)
+        self.media = CallMedia(core.settings, self.negotiation, self.rekey)
         self._own = OwnRequests(self)
         self._timer: asyncio.TimerHandle | None = None
         self._server: ServerTransaction | None = None
@@ -260,7 +260,8 @@ class Call:
         self._wins(d)
         if d.gone:
             return
-        d.own_ack = d.acknowledged = True
+        assert self._server is not None
+        d.own_ack, d.acknowledged = sequence_of(self._server.request), True
         self._own.acknowledge(d, answer)
         replace_session_description(response, to_phone)
 
@@ -409,7 +410,7 @@ class Call:
         d = self.dialogs.get(dialog.far_tag)
         if d is None or d.gone or self._own.took_ack(d, face):
             return
-        if d.own_ack and face is self.caller_face:
+        if face is self.caller_face and d.own_ack == sequence_of(ack):
             return
         half = dialog.half(face.other)
         out = pass_request(ack, half)
@@ -566,6 +567,16 @@ class Call:
         self._pump()
         self.close()
 
+    def hang_up(self) -> None:
+        """The agent stops: BYE to both sides, or the end of the attempt."""
+        up = [d for d in self.dialogs.values() if d.acknowledged and not d.gone]
+        if not up and self._server is not None and not self.ended:
+            self.cancelled()
+            self.core.answer(self.caller_face, self._server, 503)
+        for d in up:
+            self.end(d)
+        self.close()
+
     def _continue(self, d: CallDialog) -> None:
         """An exchange is over: do what waited for that."""
         if d.gone or d.busy or self._own.busy(d):
@@ -598,9 +609,20 @@ class Call:
                 timer.cancel()
         self.media.close()
         self._own.close()
+        for d in self.dialogs.values():
+            for face, transaction in d.waiting:
+                self.core.answer(face, transaction, 481)
+            d.waiting.clear()
         self.core.calls.pop(self.key, None)
         self.core.forget_dialogs(self)
         self.core.observer.call_ended(self)
+
+    def rekey(self, dialog: str) -> None:
+        """Change our key in this dialog as soon as that is possible: it has protected nearly all the packets it may."""
+        d = self.dialogs.get(dialog)
+        if d is not None and not d.gone and not self.ended:
+            d.rekey_wanted, d.rekey_early, d.rekey_fresh = True, False, True
+            self._rekey_if_possible(d)
 
     # Inside
 
@@ -611,6 +633,8 @@ class Call:
             and self.core.config.secure_forking is SecureForking.OFFERLESS
             and policy.forking is ims.Forking.SECURE
             and policy.requirement is ims.Requirement.REQUIRED
+            # Where no key may go, the call is refused at once, not when somebody has answered it.
+            and (self.core.config.hop is ims.Hop.PROTECTED or policy.sdes_over_unprotected_signalling)
         )
 
     def _dialog_of(self, face: Face, client: ClientTransaction, response: SipMessage) -> CallDialog | None:
@@ -681,12 +705,6 @@ class Call:
         self._timer = None
         self.negotiation.handle_timeout(self.now)
         self._pump()
-
-    def _key_runs_out(self, dialog: str) -> None:
-        d = self.dialogs.get(dialog)
-        if d is not None and not d.gone:
-            d.rekey_wanted, d.rekey_early, d.rekey_fresh = True, False, True
-            self._rekey_if_possible(d)
 
 
 def _without_reliable_provisional(out: SipMessage) -> None:

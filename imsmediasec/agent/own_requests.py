@@ -6,7 +6,9 @@ The softphone knows nothing of them; CSeq of the network half counts on (RFC 326
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,8 @@ from imsmediasec.agent.config import Account
 from imsmediasec.agent.server_transaction import ServerTransaction
 from imsmediasec.agent.sip_dialog import Face, Half, sequence_of
 from imsmediasec.errors import MalformedInput
-from imsmediasec.sip import SipMessage, session_description
+from imsmediasec.negotiation.timers import glare_delay
+from imsmediasec.sip import SipMessage, SipUri, parse_uri, session_description
 from imsmediasec.sip.digest import authorization, best_challenge
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class OwnRequests:
         self._open: set[str] = set()
         """Dialogs in which an offer of our own is open."""
         self._unacknowledged: dict[str, _Unacknowledged] = {}
+        self._later: list[asyncio.TimerHandle] = []
 
     def busy(self, d: CallDialog) -> bool:
         """True while an exchange of our own runs in this dialog."""
@@ -55,6 +59,8 @@ class OwnRequests:
         for waiting in self._unacknowledged.values():
             waiting.timer.cancel()
         self._unacknowledged.clear()
+        for timer in self._later:
+            timer.cancel()
 
     # A re-key of our own
 
@@ -64,39 +70,64 @@ class OwnRequests:
         try:
             offer = self._call.media.rekey_offer(d.id, self._call.now, fresh=fresh)
         except ims.LocalError:
-            return  # an exchange has begun meanwhile; the negotiation asks again
+            d.rekey_wanted, d.rekey_fresh = True, fresh  # an exchange has begun meanwhile: after it
+            return
         self._open.add(d.id)
-        self._send_offer(d, method, offer, ())
 
-    def _send_offer(self, d: CallDialog, method: str, offer: bytes, credentials: tuple[tuple[str, str], ...]) -> None:
-        request = self._request(d, Face.NETWORK, method, body=offer, extra=credentials)
-
-        def responded(client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
-            self._core.observer.sip(Face.NETWORK, incoming=True, message=response)
+        def responded(client: ClientTransaction, response: SipMessage) -> None:
             if response.status < 200 or self._call.ended:
                 return
             if d.id not in self._open:
                 if response.status < 300 and d.ack is not None:
                     self._core.send_ack(Face.NETWORK, *d.ack)
                 return
-            if response.status in (401, 407) and not credentials:
-                answer = self._credentials(response, request)
-                if answer is not None:
-                    self._send_offer(d, method, offer, (answer,))
-                    return
             self._open.discard(d.id)
             if response.status < 300:
                 if method == "INVITE":
                     self.acknowledge(d, None, number=sequence_of(client.request))
                 self._take_answer(d, response)
-            else:
-                self._call.negotiation.offer_rejected(
-                    dialog=d.id, status=response.status, retry_after=_retry_after(response), now=self._call.now
-                )
+            elif not self._refused(d, response, fresh):
+                return
             self._call.exchange_over(d)
 
-        half = self._half(d, Face.NETWORK)
-        self._core.send(Face.NETWORK, request, self._core.hop(half, request), responded)
+        self._send(d, Face.NETWORK, method, responded, body=offer)
+
+    def _refused(self, d: CallDialog, response: SipMessage, fresh: bool) -> bool:
+        """Our offer was refused. False if the dialog is over with that."""
+        call = self._call
+        retry_after = _retry_after(response)
+        call.negotiation.offer_rejected(dialog=d.id, status=response.status, retry_after=retry_after, now=call.now)
+        if response.status in (408, 481):  # the other side has no such dialog (RFC 3261 12.2.1.2)
+            call.end(d)
+            return False
+        if fresh and (response.status == 491 or retry_after is not None):
+            delay = glare_delay(call.side, os.urandom) if response.status == 491 else retry_after
+            self._later.append(call.core.loop.call_later(delay or 0, call.rekey, d.id))
+        return True
+
+    def _send(
+        self,
+        d: CallDialog,
+        face: Face,
+        method: str,
+        on_response: Callable[[ClientTransaction, SipMessage], None],
+        *,
+        body: bytes = b"",
+        credentials: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Send a request within the dialog; once more with credentials if it is challenged and we have some."""
+        request = self._request(d, face, method, body=body, extra=credentials)
+
+        def responded(client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
+            self._core.observer.sip(face, incoming=True, message=response)
+            if response.status in (401, 407) and face is Face.NETWORK and not credentials:
+                answer = self._credentials(response, request)
+                if answer is not None:
+                    self._send(d, face, method, on_response, body=body, credentials=(answer,))
+                    return
+            on_response(client, response)
+
+        self._core.send(face, request, self._core.hop(self._half(d, face), request), responded)
 
     def _take_answer(self, d: CallDialog, response: SipMessage) -> None:
         sdp = session_description(response)
@@ -151,7 +182,7 @@ class OwnRequests:
         response = SipMessage.response_to(
             request,
             200,
-            headers=[("Contact", f"<{self._core.contacts.own(Face.NETWORK, None)}>"), ("Allow", _ALLOW)],
+            headers=[("Contact", self._contact(d, Face.NETWORK)), ("Allow", _ALLOW)],
             body=answer,
         )
         if request.method == "INVITE":
@@ -200,19 +231,17 @@ class OwnRequests:
 
     def bye(self, d: CallDialog, face: Face) -> None:
         """End the dialog on one face."""
-        if d.sip is None:
-            return
-        request = self._request(d, face, "BYE")
-        half = self._half(d, face)
-
-        def responded(client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
-            self._core.observer.sip(face, incoming=True, message=response)
-
-        self._core.send(face, request, self._core.hop(half, request), responded)
+        if d.sip is not None:
+            self._send(d, face, "BYE", lambda client, response: None)
 
     def _half(self, d: CallDialog, face: Face) -> Half:
         assert d.sip is not None
         return d.sip.half(face)
+
+    def _contact(self, d: CallDialog, face: Face) -> str:
+        """Ours on this face, with the user part that it has in all other messages: the other side's."""
+        uri = parse_uri(self._half(d, face.other).remote_target)
+        return f"<{self._core.contacts.own(face, uri.user if isinstance(uri, SipUri) else None)}>"
 
     def _request(
         self,
@@ -234,7 +263,7 @@ class OwnRequests:
             ("CSeq", f"{half.next_number() if number is None else number} {method}"),
         ]
         if method in ("INVITE", "UPDATE"):
-            headers += [("Contact", f"<{self._core.contacts.own(face, None)}>"), ("Allow", _ALLOW)]
+            headers += [("Contact", self._contact(d, face)), ("Allow", _ALLOW)]
         headers += extra
         return SipMessage.request(method, half.remote_target, headers, body)
 

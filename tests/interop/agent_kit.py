@@ -21,7 +21,7 @@ from .agents import TestAgent, Witness
 from .capture import Capture, Datagram
 from .peers.baresip import Baresip
 from .peers.pjsua import Pjsua
-from .peers.raw import header, status
+from .peers.raw import RawUa, audio_port, header, status
 from .ports import PortBlock
 from .tones import hear
 from .wire import Key, Kind, crypto_lines, is_rtcp, judge
@@ -54,12 +54,18 @@ class KeyWitness(Witness):
 
 
 class NetworkAgent(TestAgent):
-    """A `TestAgent` whose network media ports are a block of its own, so that a capture can run before the call."""
+    """A `TestAgent` whose network media ports are a block of its own, so that a capture can run before the call.
+
+    `suite`: a policy with this suite alone, and `more` of its fields.
+    """
 
     __test__ = False
 
     def __init__(self, **options: Any) -> None:
         self.block = PortBlock()
+        suite = options.pop("suite", None)
+        if suite is not None:
+            options["policy"] = ims.SecurityPolicy(suites=(suite,), **options.pop("more", {}))
         options.setdefault("media_ports", range(self.block.first, self.block.first + len(self.block)))
         witness = KeyWitness()
         self.installed = witness.installed
@@ -81,6 +87,24 @@ class NetworkAgent(TestAgent):
     def serve(self, phone: Baresip | Pjsua) -> None:
         """Tell it of a softphone that has not registered, to be called."""
         self.agent.core.contacts.add(phone.user, phone.contact)
+
+    def rekey(self, wait: bool = True) -> None:
+        """Have it change its key in the call that was made last, and wait until the new one is in force."""
+        call = self.witness.calls[-1]
+        dialog = next(d.id for d in call.dialogs.values() if not d.gone)
+        before = len(self.keys(ims.Direction.SEND))
+        self.agent.core.loop.call_soon_threadsafe(call.rekey, dialog)
+        if wait:
+            self.witness.wait(lambda w: len(self.keys(ims.Direction.SEND)) > before)
+
+    def wait_failure(self, timeout: float = 10) -> str:
+        """Until the negotiation reports a fault of the other side; what it says."""
+        self.witness.wait(lambda w: any(isinstance(e, ims.NegotiationFailed) for e in w.events), timeout)
+        return next(str(e.error) for e in self.witness.events if isinstance(e, ims.NegotiationFailed))
+
+    def wait_ended(self, timeout: float = 10) -> None:
+        """Until all its calls are over."""
+        self.witness.wait(lambda w: w.calls and len(w.ended) == len(w.calls), timeout)
 
     def keys(self, direction: ims.Direction, index: int | None = None) -> dict[str, Key]:
         """All keys that were put into force, oldest first, by a name of each."""
@@ -118,6 +142,34 @@ class NetworkAgent(TestAgent):
     def stop(self) -> None:
         super().stop()
         self.block.release()
+
+
+class RawPhone(RawUa):
+    """A softphone whose every message the test writes: it sends to its agent, whatever the URI."""
+
+    def __init__(self, agent: NetworkAgent, target: str = "") -> None:
+        super().__init__(target)
+        self._place = ("127.0.0.1", agent.agent.local_port)
+
+    def send(self, text: str) -> None:
+        self._sip.sendto(text.encode(), self._place)
+
+
+def connect(
+    phone: RawPhone, peer: RawUa, key: Key, *, sdp: str = "", headers: str = "", peer_headers: str = ""
+) -> tuple[int, str]:
+    """A call of a raw softphone through its agent to a raw peer, answered with this key: the port that the softphone
+    sends media to, and what the peer got from the agent last (its INVITE, or the ACK with the answer)."""
+    number = phone.request("INVITE", sdp or phone.sdp(None), headers=headers)
+    got = invite = peer.receive("INVITE")
+    peer.respond(invite, 200, peer.sdp(key), headers=peer_headers)
+    answer = phone.final("INVITE")
+    assert status(answer) == 200, answer
+    phone.request("ACK", cseq=number)
+    ack = peer.receive("ACK")
+    if not crypto_lines(invite):
+        got = ack
+    return audio_port(answer), got
 
 
 def wire_key(keys: ims.SrtpKeys) -> Key:

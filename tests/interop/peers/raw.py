@@ -129,7 +129,7 @@ class RawUa:
         """INVITE with this key, wait for the answer, ACK; the answer."""
         return self.offer("INVITE", key, headers)
 
-    def offer(self, method: str, key: Key, headers: str = "") -> str:
+    def offer(self, method: str, key: Key | None, headers: str = "") -> str:
         """INVITE, re-INVITE or UPDATE with this key, and the ACK that an INVITE needs; the final response."""
         number = self.request(method, self.sdp(key), headers=headers)
         answer = self.final(method)
