@@ -153,6 +153,7 @@ class Call:
     def _invite_to_network(self, request: SipMessage, sdp: bytes | None) -> None:
         out = pass_request(request, None, uri=self.remote_target)
         if sdp is not None and self._offerless:
+            self.media.check_phone(sdp)
             replace_session_description(out, b"")
             out.set_body(b"")
             _without_reliable_provisional(out)
@@ -247,8 +248,8 @@ class Call:
                     self.media.choose(d.id)
             else:
                 response.set_body(b"")
-        if success:
-            self._wins(d)
+        if success and (failure := self._wins(d)) is not None:
+            raise failure
 
     def _join(self, d: CallDialog, response: SipMessage, sdp: bytes | None) -> None:
         """The far end's offer came in its 2xx: answer it in the ACK, and the softphone in its 2xx."""
@@ -265,17 +266,19 @@ class Call:
         self._own.acknowledge(d, answer)
         replace_session_description(response, to_phone)
 
-    def _wins(self, d: CallDialog) -> None:
+    def _wins(self, d: CallDialog) -> ims.MediaSecurityError | None:
+        """The dialog takes the call. If it cannot, why: it is ended then."""
         self.negotiation.confirm(dialog=d.id, now=self.now)
-        self._pump()
+        failure = self._pump(d.id)
         if d.gone:
-            return
+            return failure
         self._taken = d
         self.media.choose(d.id)
         for other in self.dialogs.values():
             if other is not d and not other.gone:
                 other.gone = True
                 self.media.forget(other.id)
+        return None
 
     def _loses(self, d: CallDialog, response: SipMessage) -> None:
         """A dialog that did not take the call answers all the same; a 2xx is acknowledged and ended."""
@@ -324,8 +327,9 @@ class Call:
             response.set_body(b"")
             self._answer_caller(d, response)
             return
-        self._own.acknowledge(d, None)
-        self._own.bye(d, Face.NETWORK)
+        if not d.gone:
+            self._own.acknowledge(d, None)
+            self._own.bye(d, Face.NETWORK)
         assert self._server is not None
         self.core.answer(self.caller_face, self._server, error.sip_status_hint or 488, reason=error.reason)
         self.close()

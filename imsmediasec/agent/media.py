@@ -64,6 +64,10 @@ class CallMedia:
 
     # From the softphone
 
+    def check_phone(self, sdp: bytes) -> None:
+        """Raises LocalError if this SDP of the softphone's will not do, whatever the far end says."""
+        self._read_phone(sdp)
+
     def offer_from_phone(self, sdp: bytes, dialog: str | None, now: float) -> bytes:
         """Raises LocalError if it cannot be protected as the policy wants."""
         plain = self._to_network(sdp, dialog)
@@ -210,11 +214,13 @@ class CallMedia:
         try:
             doc = SessionDescription.parse(sdp)
         except ims.MalformedInput as error:
-            raise ims.LocalError(f"the softphone's SDP: {error.reason}", clause=error.clause) from None
+            reason = f"the softphone's SDP: {error.reason}"
+            raise ims.LocalError(reason, clause=error.clause, sip_status_hint=400) from None
         for media in doc.media:
             if media.port and profiles.plain(media.proto) != media.proto:
                 raise ims.LocalError(
-                    "the softphone wants to do SRTP itself; switch it off there (mediaenc, srtpUse): the agent does it"
+                    "the softphone wants to do SRTP itself; switch it off there (mediaenc, srtpUse): the agent does it",
+                    sip_status_hint=488,
                 )
         make_plain(doc)
         return doc

@@ -84,7 +84,8 @@ def _offer_media(
         if requirement is Requirement.REQUIRED:
             raise LocalError(
                 f"{line.media_type} over {line.proto} cannot be protected here; "
-                f"allow it with requirement_by_media={{'{line.media_type}': Requirement.DISABLED}}"
+                f"allow it with requirement_by_media={{'{line.media_type}': Requirement.DISABLED}}",
+                sip_status_hint=488,
             )
         return OfferedMedia(form=Form.PASS, proto=line.proto, transport=transport)
     place = line.remove_attributes(*OWNED_ATTRIBUTES)
@@ -99,6 +100,7 @@ def _offer_media(
             "a=crypto must not go over a signalling hop that is not declared protected; give "
             "signalling=Hop.PROTECTED, or allow it with sdes_over_unprotected_signalling",
             clause="RFC 4568 8.3",
+            sip_status_hint=488,
         )
     crypto = _offer_lines(policy, suites, random, stream, fresh or _moved(stream, transport))
     form = _offer_form(policy, requirement, stream)
