@@ -1,7 +1,8 @@
 """Tables and pictures that are made of the code at build time, so that they cannot disagree with it.
 
 Directives: ``transition-table``, ``transition-picture``, ``suite-table``, ``error-table``, ``quirk-table``,
-``conformance-table``, ``command-help``. And cross-references by the name under which something is public.
+``conformance-table``, ``file-diff``, ``command-help``. Cross-references lead to the name under which something is
+public, and no page may name a place of the machine on which it is built.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import csv
 import importlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import unified_diff
 from inspect import cleandoc, getdoc
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from state_picture import draw
 
@@ -26,6 +29,7 @@ import imsmediasec as ims
 from imsmediasec.media import PylibsrtpBackend, srtp_libsrtp
 from imsmediasec.suites import _ALIASES, ALL_SUITES, DEFAULT_PREFERENCE
 
+_log = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 PUBLIC_MODULES = (
     "imsmediasec",
@@ -168,6 +172,21 @@ class ConformanceTable(_Rows):
         )
 
 
+class FileDiff(SphinxDirective):
+    """What differs between two files of the repository, under their own names."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        texts = []
+        for name in self.arguments:
+            self.env.note_dependency(str(ROOT / name))
+            texts.append((ROOT / name).read_text("utf-8").splitlines())
+        difference = unified_diff(*texts, *self.arguments, lineterm="")
+        text = "\n".join(difference)
+        return [nodes.literal_block(text, text, language="diff")]
+
+
 class CommandHelp(SphinxDirective):
     """Every command of the click program given, with its options."""
 
@@ -221,6 +240,12 @@ def public_name(app: Sphinx, env: Any, node: Any, contnode: nodes.Element) -> no
     return None
 
 
+def no_local_path(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.Node | None) -> None:
+    """A page that names this machine's folders says more than it should, and differs from machine to machine."""
+    if str(ROOT) in str(context.get("body", "")):
+        _log.warning("%s: the page names %s", page, ROOT)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     for name, directive in {
         "transition-table": TransitionTable,
@@ -229,8 +254,10 @@ def setup(app: Sphinx) -> dict[str, bool]:
         "error-table": ErrorTable,
         "quirk-table": QuirkTable,
         "conformance-table": ConformanceTable,
+        "file-diff": FileDiff,
         "command-help": CommandHelp,
     }.items():
         app.add_directive(name, directive)
     app.connect("missing-reference", public_name)
+    app.connect("html-page-context", no_local_path)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
