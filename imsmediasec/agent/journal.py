@@ -16,6 +16,11 @@ from imsmediasec.sip import SipMessage, session_description
 MAX_ENTRIES = 2000
 """Entries of each kind that a journal keeps; further ones are counted only. The newest status is always kept."""
 MAX_TEXT = 300
+_FATES = {
+    ims.DialogExit.FORGET: "did not take the call; its keys are gone",
+    ims.DialogExit.BYE: "was ended",
+    ims.DialogExit.ACK_BYE: "answered too late or badly; acknowledged and ended",
+}
 
 
 def shown(text: str) -> str:
@@ -146,13 +151,8 @@ class JournalObserver(NoObserver):
             case ims.RekeyRequired(early=early):
                 how = "in the early dialog" if early else "behind the ACK"
                 self._note(journal, at, event, f"a fresh key is due, {how}")
-            case ims.DialogRetired(how=how_exit):
-                if event.dialog is not None:
-                    journal.dialogs[event.dialog] = {
-                        ims.DialogExit.FORGET: "did not take the call; its keys are gone",
-                        ims.DialogExit.BYE: "was ended",
-                        ims.DialogExit.ACK_BYE: "answered too late or badly; acknowledged and ended",
-                    }[how_exit]
+            case ims.DialogRetired(dialog=str(dialog), how=how_exit):
+                journal.dialogs[dialog] = _FATES[how_exit]
             case _:
                 pass
         self._changed(journal)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import re
 import time
 from dataclasses import dataclass
@@ -76,12 +74,16 @@ def write_report(journal: CallJournal, folder: Path) -> Path:
     name = re.sub(r"[^A-Za-z0-9]+", "-", journal.call_id)[:40].strip("-") or "call"
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(journal.started))
     page = render(journal).encode("utf-8", "replace")
-    for number in itertools.count(1):
+    number = 1
+    while True:
         path = folder / f"{stamp}-{name}{'' if number == 1 else f'-{number}'}.html"
-        with contextlib.suppress(FileExistsError), path.open("xb") as file:
-            file.write(page)
-            break
-    return path
+        try:
+            with path.open("xb") as file:
+                file.write(page)
+        except FileExistsError:
+            number += 1
+        else:
+            return path
 
 
 def verdict(status: ims.SecurityStatus | None) -> tuple[str, str]:
