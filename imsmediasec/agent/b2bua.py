@@ -101,9 +101,11 @@ class BackToBack:
         elif isinstance(call, ClientTransaction):
             call.cancel()
 
-    def ack(self, face: Face, ack: SipMessage) -> None:
+    def ack(self, face: Face, ack: SipMessage, source: Endpoint) -> None:
         """The ACK of a 2xx."""
         self.observer.sip(face, incoming=True, message=ack)
+        if face is Face.PHONE and not self._is_own(source):
+            return
         dialog = self.dialogs.get(dialog_key(ack, face, request=True))
         if dialog is not None and dialog.call is not None:
             dialog.call.ack_received(face, dialog, ack)
@@ -306,7 +308,7 @@ class _FaceUser:
         self._core.cancelled(self._face, transaction)
 
     def ack_received(self, ack: SipMessage, source: Endpoint) -> None:
-        self._core.ack(self._face, ack)
+        self._core.ack(self._face, ack, source)
 
     def stray_response(self, response: SipMessage, source: Endpoint) -> None:
         """Nothing waits for it: a repetition from long ago."""
