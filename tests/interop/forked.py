@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imsmediasec.agent import Endpoint, TransportProtocol
-from imsmediasec.agent.sip_dialog import Face
+from imsmediasec.agent.sip_dialog import Face, tag_of
 from imsmediasec.sip import SipMessage
 
 from .agents import TestAgent, Witness
@@ -207,6 +207,12 @@ def sent(witness: Witness, method: str) -> list[SipMessage]:
     ]
 
 
+def ringing(messages: Sequence[tuple[Face, bool, bytes]]) -> set[str]:
+    """The To tags of the responses 18x from the network."""
+    found = [SipMessage.parse(d) for f, i, d in messages if f is Face.NETWORK and i and d.startswith(b"SIP/2.0 18")]
+    return {tag_of(message, "To") for message in found}
+
+
 def together(*actions: Callable[[], None]) -> None:
     """Run all at the same moment."""
     gate = threading.Barrier(len(actions))
@@ -277,12 +283,14 @@ class Network:
     def ring(self) -> None:
         """Call, until all three ring."""
         self.alice.phone.call(self.target)
-        for bob in self.bobs.values():
-            if isinstance(bob, Guarded):
-                bob.phone.wait_event("incoming")
-            else:
-                bob.wait_event("CALL_INCOMING")
-        self.alice.phone.wait_state("EARLY")
+        self.wait_ringing(0)
+
+    def wait_ringing(self, since: int) -> None:
+        """Until the caller has a 180 or 183 of every terminal among the messages from number `since` on.
+
+        An answer given earlier could meet a 180 that Kamailio has not seen yet: it does not cancel such a branch.
+        """
+        self.caller.wait(lambda w: len(ringing(w.messages[since:])) == len(self.bobs))
 
     def take(self, name: str) -> None:
         """This terminal takes the call."""

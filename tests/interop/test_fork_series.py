@@ -42,14 +42,14 @@ class Series:
         """One call from ringing to the end; the wire is checked in any case."""
         network, phone, witness = self.network, self.network.alice.phone, self.network.caller
         started = len(network.capture.datagrams())
+        messages = len(witness.messages)
         events, ended, calls = len(witness.events), len(witness.ended), self.calls
         marks = {name: self._mark(name) for name in network.bobs}
         self.calls += 1
         outcome = Outcome(confirmed=False, ended=False)
         phone.call(network.target)
         try:
-            for name, mark in marks.items():
-                self._wait_ringing(name, mark)
+            network.wait_ringing(messages)
             phone.wait_state("EARLY", calls)
             if turn == "race":
                 together(lambda: network.take("bob1"), lambda: network.take("bob2"))
@@ -85,13 +85,6 @@ class Series:
     def _mark(self, name: str) -> int:
         bob = self.network.bobs[name]
         return bob.phone.now if isinstance(bob, Guarded) else bob.now
-
-    def _wait_ringing(self, name: str, mark: int) -> None:
-        bob = self.network.bobs[name]
-        if isinstance(bob, Guarded):
-            bob.phone.wait_event("incoming", since=mark)
-        else:
-            bob.wait_event("CALL_INCOMING", since=mark)
 
     def _take(self, name: str, number: int) -> None:
         bob = self.network.bobs[name]

@@ -61,7 +61,7 @@ class RawUa:
 
     def send(self, text: str) -> None:
         """Send a message to where the dialog's remote target is."""
-        place = re.search(r"@([\d.]+):(\d+)", self.remote_target)
+        place = re.search(r"[@:]([\d.]+):(\d+)", self.remote_target)
         assert place, self.remote_target
         self._sip.sendto(text.encode(), (place[1], int(place[2])))
 
@@ -146,6 +146,10 @@ class RawUa:
             packet = clear if key is None else key.seal_rtp(clear, index >> 16)
             self._media.sendto(packet, ("127.0.0.1", port))
             time.sleep(0.02)
+
+    def send_media(self, packet: bytes, port: int) -> None:
+        """Send any datagram from the media port."""
+        self._media.sendto(packet, ("127.0.0.1", port))
 
     def heard(self) -> list[bytes]:
         """The datagrams that came to the media port since the last call."""
