@@ -126,23 +126,25 @@ def _agree(
         return
     may_be_plain = not secure and requirement is Requirement.PREFERRED
     offered, void = line.crypto, line.crypto_errors
-    if secure or offered or void:
-        if keys_may_travel:
-            try:
-                _choose(plan, offered, void, policy, suites, capabilities, stream)
-            except NoCommonSecurity:
-                # RFC 8643 3.2: an answer without keys declines; a failure after the answer fails the media.
-                if not may_be_plain:
-                    raise
-                return
-            plan.form = Form.SECURE if secure else Form.OSRTP
-        elif not may_be_plain:
-            raise NoCommonSecurity("our key must not go over a signalling hop that is not declared protected")
+    if not keys_may_travel:
+        if may_be_plain:
+            return
+        raise NoCommonSecurity("our key must not go over a signalling hop that is not declared protected")
+    # RFC 5939 3.6.2: what is potential comes before what is actual, unless the actual one has keys already.
+    if not (offered or void) and _capability(doc, line, plan, policy, suites, capabilities, stream):
         return
-    if keys_may_travel and _capability(doc, line, plan, policy, suites, capabilities, stream):
-        return
-    if not may_be_plain:
+    if not (secure or offered or void):
+        if may_be_plain:
+            return
         raise NoCommonSecurity(f"the offer has no protection for {line.media_type[:40]}, and the policy requires it")
+    try:
+        _choose(plan, offered, void, policy, suites, capabilities, stream)
+    except NoCommonSecurity:
+        # RFC 8643 3.2: an answer without keys declines; a failure after the answer fails the media.
+        if not may_be_plain:
+            raise
+    else:
+        plan.form = Form.SECURE if secure else Form.OSRTP
 
 
 def _capability(
@@ -154,24 +156,27 @@ def _capability(
     capabilities: SrtpCapabilities,
     stream: Stream | None,
 ) -> bool:
-    """Take the best potential configuration that is SRTP with a key we can accept (RFC 5939 3.6.2)."""
+    """Take the best potential configuration that is SRTP with a key we can accept, and asks for nothing else
+    that we would have to know (RFC 5939 3.6.2)."""
     for config in potential_configurations(doc, line):
-        if config.proto is None or not profiles.is_secure(config.proto):
+        proto = config.proto or line.proto
+        if not profiles.is_secure(proto) or "m" in config.deletes:
             continue
+        if not all(value.startswith("crypto:") for value in config.mandatory.values()):
+            continue
+        extra = {number: value for number, value in config.optional.items() if value.startswith("crypto:")}
         good: list[CryptoAttribute] = []
         void: list[MalformedInput] = []
-        for value in config.attribute_values:
-            name, _, rest = value.partition(":")
-            if name == "crypto":
-                try:
-                    good.append(CryptoAttribute.parse_value(rest))
-                except MalformedInput as error:
-                    void.append(error)
+        for value in (*config.mandatory.values(), *extra.values()):
+            try:
+                good.append(CryptoAttribute.parse_value(value.removeprefix("crypto:")))
+            except MalformedInput as error:
+                void.append(error)
         with suppress(NoCommonSecurity):
             _choose(plan, good, void, policy, suites, capabilities, stream)
-            plan.form = Form.CAPNEG
-            plan.proto = config.proto
-            plan.actual_configuration = config.actual()
+            plan.form = Form.SECURE if line.proto == proto else Form.CAPNEG
+            plan.proto = proto
+            plan.actual_configuration = config.actual(extra)
             return True
     return False
 
@@ -239,12 +244,11 @@ def _judge_line(
     secure = profiles.is_secure(line.proto)
     wanted = offered.proto
     if offered.form is Form.CAPNEG:
+        accepted = line.value("acfg")
+        if accepted is not None and (not secure or accepted.split(" ")[0] != "1"):
+            raise PeerMisbehaved("a=acfg does not name the configuration that the m-line uses", clause="RFC 5939 3.5.2")
         if secure:
             wanted = profiles.secure(offered.proto)
-        elif line.has("acfg"):
-            raise PeerMisbehaved(
-                "a=acfg accepts a configuration, but the m-line does not use it", clause="RFC 5939 3.5.2"
-            )
     without_keys = offered.form is Form.OSRTP and not has_keys
     if offered.form is Form.PLAIN or without_keys or (offered.form is Form.CAPNEG and not secure):
         if has_keys or secure or profiles.is_dtls(line.proto):
