@@ -28,7 +28,6 @@ class _Arrow:
     label: str
     at: str
     dialog: str
-    protected: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +126,9 @@ def _arrows(journal: CallJournal, names: dict[str, str]) -> list[_Arrow]:
                 y=50 + row * _ROW,
                 x1=_LANES[start] + (6 if _LANES[start] < _LANES[end] else -6),
                 x2=_LANES[end] - (6 if _LANES[start] < _LANES[end] else -6),
-                label=message.name + (" + SDP" if message.with_sdp else ""),
+                label=_short(message.name) + (" + SDP" if message.with_sdp else ""),
                 at=f"{message.at:.3f} s",
                 dialog=names.get(message.far_tag, ""),
-                protected=message.face is Face.NETWORK,
             )
         )
     return arrows
@@ -139,10 +137,15 @@ def _arrows(journal: CallJournal, names: dict[str, str]) -> list[_Arrow]:
 def _dialogs(journal: CallJournal, names: dict[str, str]) -> list[tuple[str, str, str]]:
     rows = []
     for tag, name in names.items():
-        answered = [m.name for m in journal.messages if m.far_tag == tag and m.name[:1].isdigit()]
-        fate = journal.dialogs.get(tag, "rang only" if answered else "no answer")
+        names_here = [m.name for m in journal.messages if m.far_tag == tag]
+        answered = [_short(name) for name in names_here if name[:1].isdigit() and not name.startswith("100")]
+        fate = journal.dialogs.get(tag, "rang, did not take the call" if answered else "no answer")
         rows.append((name, fate, ", ".join(dict.fromkeys(answered))))
     return rows
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 30 else name[:29] + "…"
 
 
 def _hearings(journal: CallJournal) -> list[_Hearing]:

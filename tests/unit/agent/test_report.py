@@ -133,6 +133,7 @@ def test_the_whole_page() -> None:
                     message("INVITE", incoming=False),
                     message("180 Ringing", far_tag="b"),
                     message("180 Ringing", far_tag="c"),
+                    message("100 trying -- your call is important to us", far_tag="b"),
                     message("200 OK", far_tag="b", with_sdp=True),
                     message("200 OK", face=Face.PHONE, incoming=False, far_tag="b"),
                     message("ACK", incoming=False, far_tag="d"),
@@ -153,13 +154,14 @@ def test_the_whole_page() -> None:
         "sip:bob@x — known by: claimed. Forking: confirmed. The call was passed on to sip:carol@x, then sip:dave@x.",
         "nobody vouches 0.250 s: lied",
         "dialog 1 : took the call (180 Ringing, 200 OK)",
-        "dialog 2 : rang only (180 Ringing)",
+        "dialog 2 : rang, did not take the call (180 Ringing)",
         "dialog 3 : no answer",
         "dialog 4 : was ended",
         "0.250 s, dialog 1: lied",
         "0.750 s, call: tolerated: x",
         "INVITE + SDP 0.500 s",
         "200 OK + SDP 0.500 s dialog 1",
+        "100 trying -- your call is im… 0.500 s dialog 1",
         "7 further entries were not kept",
     ):
         assert wanted in seen, (wanted, seen)
