@@ -61,7 +61,8 @@ class SecurityPolicy:
     on_exposed: OnFailure = OnFailure.REFUSE
     """If B7 cannot be met (a re-key refused or lost): REFUSE ends the call, WARN goes on and says so."""
     on_unprotected: OnFailure = OnFailure.REFUSE
-    """If a call with a `PolicyBook` mode ALWAYS cannot be protected: REFUSE fails it, WARN goes on and says so."""
+    """If a REQUIRED stream cannot be protected: REFUSE fails it, WARN goes on and says so, ASK holds the media back
+    until the user has decided. With WARN and ASK protection is offered in the `optional_form`."""
     on_protection_lost: OnFailure = OnFailure.REFUSE
     """If the other side wants to take protection off a PREFERRED stream within a call."""
     emergency_numbers: tuple[str, ...] = ("112", "911")
@@ -83,7 +84,15 @@ class SecurityPolicy:
 
     def requirement_for(self, media_type: str) -> Requirement:
         """What holds for an m-line of this type ("audio", "video", …)."""
-        return self.requirement_by_media.get(media_type, self.requirement)
+        requirement = self.requirement_by_media.get(media_type, self.requirement)
+        if requirement is Requirement.REQUIRED and self.on_unprotected is not OnFailure.REFUSE:
+            return Requirement.PREFERRED
+        return requirement
+
+    def asks_about(self, media_type: str) -> bool:
+        """True if the user wants to be asked before an unprotected stream of this type is used."""
+        required = self.requirement_by_media.get(media_type, self.requirement) is Requirement.REQUIRED
+        return required and self.on_unprotected is OnFailure.ASK
 
     def is_emergency(self, target: str) -> bool:
         """True for ``urn:service:sos`` and its sub-services (RFC 5031), and the configured numbers."""
@@ -102,5 +111,6 @@ class SecurityPolicy:
             requirement_by_media={},
             forking=Forking.EXPOSED,
             on_exposed=OnFailure.WARN,
+            on_unprotected=OnFailure.WARN,
             on_protection_lost=OnFailure.WARN,
         )

@@ -78,12 +78,9 @@ class PolicyBook:
             Mode.ON_REQUEST: Requirement.REQUIRED if requested else Requirement.DISABLED,
             Mode.NEVER: Requirement.DISABLED,
         }[rule.mode]
-        policy = rule.policy
-        if requirement is Requirement.REQUIRED and policy.on_unprotected is OnFailure.WARN:
-            requirement = Requirement.PREFERRED
         if requirement is Requirement.DISABLED:
-            return replace(policy, requirement=requirement, requirement_by_media={})
-        return replace(policy, requirement=requirement)
+            return replace(rule.policy, requirement=requirement, requirement_by_media={})
+        return replace(rule.policy, requirement=requirement)
 
     def take_request(self, user: str) -> tuple[str, bool]:
         """User part without the request prefix, and whether it was there."""

@@ -58,6 +58,10 @@ class Protection:
         user = account.idUri.rpartition("sip:")[2].rpartition("@")[0]
         self._thread.call(_add_phone(agent.core.contacts.add, user, f"sip:{user}@127.0.0.1:{sip_port}"))
 
+    def decide(self, *, go_on: bool) -> None:
+        """The user's word on the warning "decision-needed" (`OnFailure.ASK`): go on with the call, or end it."""
+        self._thread.call(_decide(self._observer.running(), go_on))
+
     @property
     def network_port(self) -> int:
         """Where the network reaches this program: SIP, on `AgentConfig.network_host`."""
@@ -81,6 +85,11 @@ async def _add_phone(add: Callable[[str, str], None], user: str, uri: str) -> No
     add(user, uri)
 
 
+async def _decide(calls: list[Call], go_on: bool) -> None:
+    for call in calls:
+        call.decide(go_on=go_on)
+
+
 class _Listener(NoObserver):
     def __init__(self, on_status: OnStatus | None) -> None:
         self.status: ims.SecurityStatus | None = None
@@ -101,6 +110,9 @@ class _Listener(NoObserver):
     def call_ended(self, call: Call) -> None:
         self._calls.remove(call)
         self._ended = sum(call.media.counters.values(), self._ended)
+
+    def running(self) -> list[Call]:
+        return list(self._calls)
 
     def counters(self) -> Counters:
         running = [counters for call in list(self._calls) for counters in call.media.counters.values()]

@@ -595,6 +595,18 @@ class Call:
             except ims.MediaSecurityError as error:
                 self.core.answer(face, transaction, error.sip_status_hint or 500, reason=error.reason)
 
+    @property
+    def decision_needed(self) -> bool:
+        """Media waits for the user's word (`OnFailure.ASK`)."""
+        return any(warning.code == "decision-needed" for warning in self.negotiation.status.warnings)
+
+    def decide(self, *, go_on: bool) -> None:
+        """The user's word on the warning "decision-needed": go on, or end the call."""
+        dialog = self.negotiation.status.dialog
+        if dialog is not None and self.decision_needed:
+            self.negotiation.accept_exposure(dialog=dialog, go_on=go_on, now=self.now)
+            self._pump()
+
     def exchange_over(self, d: CallDialog) -> None:
         """An exchange of our own is over."""
         self._pump()

@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,9 +163,19 @@ async def _run_agent(settings: AgentConfig, report_dir: Path | None, plain_outpu
                 "warning: nothing protects the signalling, so keys will not be sent and calls that need them fail; "
                 "use TLS, or --signalling protected if you know better"
             )
+        if sys.stdin.isatty():
+            loop.add_reader(sys.stdin, _decide, running)
         with display:
             while not stop.is_set():
                 display.refresh()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), _REFRESH)
     display.say("stopped: no media passes any more, all keys are wiped")
+
+
+def _decide(running: Agent) -> None:
+    """A line on the terminal: the user's word where a call asks "go on or end it?"."""
+    word = sys.stdin.readline().strip().lower()
+    if word in ("y", "yes", "n", "no"):
+        for call in list(running.core.calls.values()):
+            call.decide(go_on=word.startswith("y"))

@@ -40,6 +40,8 @@ class Agreement:
                 stream = Stream(index=index, mid=plan.mid, media_type=plan.media_type, form=plan.form)
                 d.streams[index] = stream
             lost = self._reach_line(d, stream, plan, now) or lost
+            stream.asks = stream.form is Form.PLAIN and policy.asks_about(stream.media_type)
+            d.awaiting_decision = d.awaiting_decision or (stream.asks and not d.unprotected_accepted)
         self._settle_phase(d, policy)
         self.set_gates(d)
         return lost
@@ -51,8 +53,10 @@ class Agreement:
                 continue
             if stream.protected and not d.exposure_accepted and d.phase is not None:
                 gate = gate_of(d.phase, self._side)
+            elif d.phase is ForkPhase.RETIRED or (stream.asks and not d.unprotected_accepted):
+                gate = Gate.KEEPALIVE_ONLY
             else:
-                gate = Gate.KEEPALIVE_ONLY if d.phase is ForkPhase.RETIRED else Gate.OPEN
+                gate = Gate.OPEN
             if gate is not stream.gate:
                 stream.gate = gate
                 self._events.append(events.MediaGate(dialog=d.id, index=stream.index, gate=gate))
@@ -126,12 +130,16 @@ class Agreement:
 
     def _settle_phase(self, d: Dialog, policy: SecurityPolicy) -> None:
         """Move the fork phase on by what the ledger says of the keys now in use."""
-        protected = [stream for stream in d.streams.values() if stream.protected]
+        protected = shared = False
+        for stream in d.streams.values():
+            if stream.local is not None and stream.remote is not None:
+                protected = True
+                known = self._ledger.stood_in_invite
+                shared = shared or known(stream.local) or known(stream.remote)
         if not protected:
             if d.phase in (ForkPhase.EARLY_REKEYING, ForkPhase.LIVE_REKEYING):
                 d.move(ForkInput.REKEY_FAILED)
             return
-        shared = any(self._stood_in_invite(stream) for stream in protected)
         if d.phase is None:
             if shared:
                 d.phase = ForkPhase.LIVE_SHARED if d.live else ForkPhase.EARLY_SHARED
@@ -142,12 +150,4 @@ class Agreement:
             d.move(ForkInput.INVITE_KEY_AGREED if shared else ForkInput.FRESH_KEY_AGREED)
         assert d.phase is not None
         if d.live and d.phase in LIVE and d.phase not in SHARED:
-            d.awaiting_decision = False
-
-    def _stood_in_invite(self, stream: Stream) -> bool:
-        return any(
-            disclosure.dialog is None
-            for crypto in (stream.local, stream.remote)
-            if crypto is not None
-            for disclosure in self._ledger.disclosures(crypto)
-        )
+            d.awaiting_decision = any(stream.asks for stream in d.streams.values()) and not d.unprotected_accepted

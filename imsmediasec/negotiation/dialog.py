@@ -45,6 +45,8 @@ class Stream:
     send_keys: SrtpKeys | None = None
     receive_keys: SrtpKeys | None = None
     gate: Gate | None = None
+    asks: bool = False
+    """It is unprotected, and the user wants to decide about that (`OnFailure.ASK`)."""
     local_transport: tuple[str | None, int] | None = None
     """c= value and port of our last SDP."""
     remote_transport: tuple[str | None, int] | None = None
@@ -129,6 +131,8 @@ class Dialog:
     """What it answered cannot be used."""
     exposure_accepted: bool = False
     """By policy or the user's word, media flows though B7 is not met."""
+    unprotected_accepted: bool = False
+    """The user has decided to go on without protection."""
     awaiting_decision: bool = False
     reoffer_sent: bool = False
     """A callee's one re-offer to a caller that did not re-key."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imsmediasec import events
-from imsmediasec.errors import LocalError, PeerMisbehaved
+from imsmediasec.errors import LocalError, NoCommonSecurity, PeerMisbehaved
 from imsmediasec.negotiation.call import Call
 from imsmediasec.negotiation.dialog import Dialog
 from imsmediasec.negotiation.exchange import ExchangeInput, ExchangeState
@@ -111,7 +111,18 @@ class Enforcement:
         if not d.awaiting_decision:
             raise LocalError(f"dialog {dialog}: no decision is asked for")
         d.awaiting_decision = False
-        self._give_in(d) if go_on else self._end_exposed(d)
+        unprotected = [stream for stream in d.streams.values() if stream.asks]
+        if unprotected and not d.unprotected_accepted:
+            d.unprotected_accepted = go_on
+            if go_on:
+                self._call.set_gates(d)
+            else:
+                self._call.fail(d, NoCommonSecurity(f"the user does not want {unprotected[0].media_type} unprotected"))
+                self._call.retire(d, DialogExit.BYE)
+        elif go_on:
+            self._give_in(d)
+        else:
+            self._end_exposed(d)
 
     def enforcing(self, d: Dialog) -> bool:
         """True if media of this dialog has to wait for a key that no other terminal holds."""

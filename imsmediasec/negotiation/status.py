@@ -169,7 +169,7 @@ def _warnings(
     if dialog.awaiting_decision:
         asks = any(stream.asks for stream in dialog.streams.values()) and not dialog.unprotected_accepted
         what = "this call is not protected" if asks else "other terminals may hold the key of this call"
-        yield SecurityWarning(code="decision-needed", text=f"{what}: go on or end it?")
+        yield SecurityWarning(code="decision-needed", text=f"{what}: go on (y) or end it (n)?")
     elif dialog.exposure_accepted and fork_state is not ForkState.CONFIRMED:
         yield SecurityWarning(code="exposed", text="terminals that did not take the call may hold its key")
     if identity.source in (IdentitySource.NONE, IdentitySource.CLAIMED):
