@@ -21,6 +21,7 @@ from imsmediasec.agent.transactions import TransactionLayer
 from imsmediasec.agent.transport import TransportLayer, is_loopback, tls_context
 from imsmediasec.errors import LocalError, MalformedInput
 from imsmediasec.media import PylibsrtpBackend
+from imsmediasec.media.readers import Readers
 from imsmediasec.sip import SipMessage
 
 _log = logging.getLogger(__name__)
@@ -64,12 +65,15 @@ class Agent:
             local_host=config.local_host,
             network_host=config.network_host,
             backend=PylibsrtpBackend(),
+            readers=Readers(),
             ports=config.media_ports,
         )
         core = self._core = BackToBack(config, settings, self._observer)
         try:
             await self._open(core, Face.PHONE, config.local_host, config.local_port)
             await self._open(core, Face.NETWORK, config.network_host, config.network_port)
+            if config.trust_asserted_identity and config.outbound is not None:
+                core.trusted_hosts = await _addresses(config.outbound)
         except BaseException:
             await self.stop()
             raise
@@ -98,6 +102,10 @@ class Agent:
         holder.append(layer)
         self._layers[face] = layer
         core.attach(face, layer)
+        if tls is not None:
+            # What comes in comes over the connection that we opened: nothing else is protected.
+            core.contacts.addresses[face] = (host, port or TransportProtocol.TLS.default_port)
+            return
         core.contacts.addresses[face] = await transport.listen(TransportProtocol.UDP, host, port)
         if face is Face.PHONE or self.config.network_protocol is TransportProtocol.TCP:
             await transport.listen(TransportProtocol.TCP, host, core.contacts.addresses[face][1])
@@ -106,6 +114,7 @@ class Agent:
         """End all calls and close all sockets. Keys are wiped."""
         if self._core is not None:
             self._core.close()
+            self._core.settings.readers.close()
         for layer in self._layers.values():
             layer.stop()
         for transport in self._transports.values():
@@ -123,6 +132,15 @@ class Agent:
         if self._core is None or len(self._core.contacts.addresses) != len(Face):
             raise LocalError("the agent has not been started")
         return self._core
+
+
+async def _addresses(hop: Endpoint) -> frozenset[str]:
+    """The host as written, and the addresses that its name has now."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(hop.host, hop.port)
+    except OSError:
+        found = []
+    return frozenset({hop.host, *(str(address[4][0]) for address in found)})
 
 
 class AgentThread:

@@ -21,6 +21,7 @@ from imsmediasec.agent.addresses import (
     set_version,
 )
 from imsmediasec.media import PylibsrtpBackend
+from imsmediasec.media.readers import Readers
 from imsmediasec.media.relay import Counters, MediaRelay
 from imsmediasec.sdp import SessionDescription, profiles
 
@@ -32,6 +33,7 @@ class MediaSettings:
     local_host: str
     network_host: str
     backend: PylibsrtpBackend
+    readers: Readers
     ports: range
     """Network ports to use; empty: any."""
 
@@ -254,6 +256,7 @@ class CallMedia:
                 local_host=settings.local_host,
                 network_host=settings.network_host,
                 backend=settings.backend,
+                readers=settings.readers,
                 ports=settings.ports,
                 on_lifetime=self._on_lifetime,
             )

@@ -8,12 +8,14 @@ leaves towards the network unless a leg says how: a protected leg sends SRTP or 
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 from imsmediasec.errors import KeyLifetimeExhausted, MediaSecurityError
 from imsmediasec.keys import SrtpKeys
+from imsmediasec.media.readers import Readers
 from imsmediasec.media.srtp_backend import PylibsrtpBackend
 from imsmediasec.media.srtp_session import MediaStream
 from imsmediasec.terms import Direction, Gate
@@ -24,7 +26,8 @@ KEEPALIVE_INTERVAL = 0.5
 """Seconds between keep-alives while the gate is shut: enough for a NAT or SBC to latch at once."""
 _KEEPALIVE_PAYLOAD_TYPE = 126
 """A dynamic payload type that no offer of ours maps (RFC 6263 4.6)."""
-_BATCH = 64
+_ROOM = 2048
+"""Octets of a packet at most; no path carries longer ones whole."""
 _RTCP_TYPES = range(192, 224)
 
 
@@ -71,8 +74,11 @@ class Leg:
 class MediaRelay:
     """Made by `MediaRelay.open`. All methods belong to the event loop's thread."""
 
-    def __init__(self, backend: PylibsrtpBackend, on_lifetime: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, backend: PylibsrtpBackend, readers: Readers, on_lifetime: Callable[[str], None] | None = None
+    ) -> None:
         self._backend = backend
+        self._readers = readers
         self._on_lifetime = on_lifetime
         self._legs: dict[str, Leg] = {}
         self._chosen: Leg | None = None
@@ -90,6 +96,7 @@ class MediaRelay:
         local_host: str,
         network_host: str,
         backend: PylibsrtpBackend,
+        readers: Readers,
         ports: range = range(0),
         on_lifetime: Callable[[str], None] | None = None,
     ) -> MediaRelay:
@@ -97,7 +104,7 @@ class MediaRelay:
 
         `on_lifetime` gets the dialog whose sending key is about to reach its lifetime. Raises OSError.
         """
-        relay = cls(backend, on_lifetime)
+        relay = cls(backend, readers, on_lifetime)
         try:
             local = _bind_pair(local_host, range(0))
             relay._sockets += local
@@ -110,7 +117,7 @@ class MediaRelay:
         relay._network_rtp, relay._network_rtcp = network
         relay.local_port = local[0].getsockname()[1]
         relay.network_port = network[0].getsockname()[1]
-        add = relay._loop.add_reader
+        add = readers.add
         add(local[0], relay._from_phone)
         add(local[1], relay._rtcp_from_phone)
         add(network[0], relay._from_network)
@@ -125,7 +132,7 @@ class MediaRelay:
     def close(self) -> None:
         """Close the sockets, wipe all keys."""
         for sock in self._sockets:
-            self._loop.remove_reader(sock)
+            self._readers.remove(sock)
             sock.close()
         self._sockets.clear()
         for leg in self._legs.values():
@@ -165,52 +172,47 @@ class MediaRelay:
             if leg is self._chosen:
                 self._chosen = None
 
-    # Softphone to network
+    # Softphone to network. One packet a call: to ask for another that is not there costs more than to be called again.
 
     def _from_phone(self) -> None:
-        receive = self._local_rtp.recvfrom
-        for _ in range(_BATCH):
+        try:
+            packet, source = self._local_rtp.recvfrom(_ROOM)
+        except OSError:
+            return
+        leg = self._chosen
+        if source != self._phone_rtp:
+            self.counters.dropped_source += 1
+        elif len(packet) < 12 or leg is None or leg.rtp is None:
+            self.counters.dropped_no_keys += 1
+        elif packet[1] in _RTCP_TYPES:
+            self._send_rtcp(leg, packet)
+        elif leg.gate is not Gate.OPEN:
+            self._keep_alive(packet)
+        elif not leg.protected:
+            self.counters.sent_plain += 1
+            _send(self._network_rtp, packet, leg.rtp)
+        else:
             try:
-                packet, source = receive(2048)
-            except (BlockingIOError, OSError):
+                protected = leg.stream.protect(packet)
+            except MediaSecurityError as error:
+                self._cannot_send(error)
                 return
-            if source != self._phone_rtp:
-                self.counters.dropped_source += 1
-                continue
-            leg = self._chosen
-            if len(packet) < 12 or leg is None or leg.rtp is None:
-                self.counters.dropped_no_keys += 1
-                continue
-            if packet[1] in _RTCP_TYPES:
-                self._send_rtcp(leg, packet)
-            elif leg.gate is not Gate.OPEN:
-                self._keep_alive(packet)
-            elif not leg.protected:
-                self.counters.sent_plain += 1
-                _send(self._network_rtp, packet, leg.rtp)
-            else:
-                try:
-                    protected = leg.stream.protect(packet)
-                except MediaSecurityError as error:
-                    self._cannot_send(error)
-                    continue
-                self.counters.sent_protected += 1
-                _send(self._network_rtp, protected, leg.rtp)
-                if leg.stream.next_event() is not None:
-                    self._report_lifetime(leg)
+            self.counters.sent_protected += 1
+            _send(self._network_rtp, protected, leg.rtp)
+            if leg.stream.next_event() is not None:
+                self._report_lifetime(leg)
 
     def _rtcp_from_phone(self) -> None:
-        for _ in range(_BATCH):
-            try:
-                packet, source = self._local_rtcp.recvfrom(2048)
-            except (BlockingIOError, OSError):
-                return
-            if source != self._phone_rtcp:
-                self.counters.dropped_source += 1
-            elif self._chosen is None or len(packet) < 8:
-                self.counters.dropped_no_keys += 1
-            else:
-                self._send_rtcp(self._chosen, packet)
+        try:
+            packet, source = self._local_rtcp.recvfrom(_ROOM)
+        except OSError:
+            return
+        if source != self._phone_rtcp:
+            self.counters.dropped_source += 1
+        elif self._chosen is None or len(packet) < 8:
+            self.counters.dropped_no_keys += 1
+        else:
+            self._send_rtcp(self._chosen, packet)
 
     def _send_rtcp(self, leg: Leg, packet: bytes) -> None:
         if leg.gate is not Gate.OPEN or leg.rtcp is None:
@@ -246,30 +248,30 @@ class MediaRelay:
     # Network to softphone
 
     def _from_network(self) -> None:
-        receive = self._network_rtp.recvfrom
-        for _ in range(_BATCH):
-            try:
-                packet, source = receive(2048)
-            except (BlockingIOError, OSError):
-                return
-            if len(packet) < 12:
-                continue
-            if packet[1] in _RTCP_TYPES:
-                self._rtcp_in(packet, source)
-                continue
-            leg, plain = self._open(packet, source, rtcp=False)
-            if leg is None or plain is None:
-                continue
-            if leg is self._chosen and self._phone_rtp is not None and plain[1] & 0x7F != _KEEPALIVE_PAYLOAD_TYPE:
-                _send(self._local_rtp, plain, self._phone_rtp)
+        try:
+            packet, source = self._network_rtp.recvfrom(_ROOM)
+        except OSError:
+            return
+        if len(packet) < 12:
+            return
+        if packet[1] in _RTCP_TYPES:
+            self._rtcp_in(packet, source)
+            return
+        leg, plain = self._open(packet, source, rtcp=False)
+        if (
+            plain is not None
+            and leg is self._chosen
+            and self._phone_rtp is not None
+            and plain[1] & 0x7F != _KEEPALIVE_PAYLOAD_TYPE
+        ):
+            _send(self._local_rtp, plain, self._phone_rtp)
 
     def _rtcp_from_network(self) -> None:
-        for _ in range(_BATCH):
-            try:
-                packet, source = self._network_rtcp.recvfrom(2048)
-            except (BlockingIOError, OSError):
-                return
-            self._rtcp_in(packet, source)
+        try:
+            packet, source = self._network_rtcp.recvfrom(_ROOM)
+        except OSError:
+            return
+        self._rtcp_in(packet, source)
 
     def _rtcp_in(self, packet: bytes, source: Address) -> None:
         if len(packet) < 8:
@@ -281,11 +283,16 @@ class MediaRelay:
     def _open(self, packet: bytes, source: Address, *, rtcp: bool) -> tuple[Leg | None, bytes | None]:
         """Find the leg whose keys open the packet: the one with this source first, then every other."""
         chosen = self._chosen
-        first = chosen if chosen is not None and source == (chosen.rtcp if rtcp else chosen.rtp) else None
-        legs = [leg for leg in self._legs.values() if leg is not first]
-        legs.sort(key=lambda leg: source != (leg.rtcp if rtcp else leg.rtp)) if len(legs) > 1 else None
-        tried = False
-        for leg in (first, *legs) if first is not None else legs:
+        if chosen is not None and chosen.protected and source == (chosen.rtcp if rtcp else chosen.rtp):
+            plain = self._try(chosen, packet, rtcp)
+            if plain is not None:
+                return chosen, plain
+        else:
+            chosen = None
+        legs = [leg for leg in self._legs.values() if leg is not chosen]
+        legs.sort(key=lambda leg: source != (leg.rtcp if rtcp else leg.rtp))
+        tried = chosen is not None
+        for leg in legs:
             if not leg.protected:
                 if source == (leg.rtcp if rtcp else leg.rtp) or not leg.receiving:
                     leg.receiving = True
@@ -293,12 +300,9 @@ class MediaRelay:
                     return leg, packet
                 continue
             tried = True
-            try:
-                plain = leg.stream.unprotect_rtcp(packet) if rtcp else leg.stream.unprotect(packet)
-            except MediaSecurityError:
+            plain = self._try(leg, packet, rtcp)
+            if plain is None:
                 continue
-            leg.receiving = True
-            self.counters.received_protected += 1
             if rtcp:
                 leg.rtcp = source
             else:
@@ -309,6 +313,15 @@ class MediaRelay:
         else:
             self.counters.dropped_no_keys += 1
         return None, None
+
+    def _try(self, leg: Leg, packet: bytes, rtcp: bool) -> bytes | None:
+        try:
+            plain = leg.stream.unprotect_rtcp(packet) if rtcp else leg.stream.unprotect(packet)
+        except MediaSecurityError:
+            return None
+        leg.receiving = True
+        self.counters.received_protected += 1
+        return plain
 
     # Inside
 
@@ -324,7 +337,7 @@ class MediaRelay:
 
 
 def _send(sock: socket.socket, packet: bytes, to: Address) -> None:
-    try:
+    try:  # noqa: SIM105 (suppress takes as long as all else here but the system call)
         sock.sendto(packet, to)
     except OSError:
         pass  # as if lost on the way: UDP promises no more
@@ -333,7 +346,9 @@ def _send(sock: socket.socket, packet: bytes, to: Address) -> None:
 def _bind_pair(host: str, ports: range) -> list[socket.socket]:
     """An even port and the next one (RFC 3550 11), for RTP and RTCP."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for candidate in [p for p in ports if p % 2 == 0] or [0] * 100:
+    even = [port for port in ports if port % 2 == 0]
+    turn = random.randrange(len(even)) if even else 0  # from the start, each call would try the ports of all others
+    for candidate in even[turn:] + even[:turn] or [0] * 100:
         pair: list[socket.socket] = []
         try:
             for offset in (0, 1):

@@ -14,16 +14,21 @@ import pytest
 import imsmediasec as ims
 from imsmediasec.agent.media import CallMedia, MediaSettings
 from imsmediasec.media import PylibsrtpBackend
+from imsmediasec.media.readers import Readers
 from imsmediasec.sdp import SessionDescription
 
 BACKEND = PylibsrtpBackend()
 NOBODY = ims.PeerAssertions()
-_open: list[CallMedia | socket.socket] = []
+_open: list[CallMedia | Readers | socket.socket] = []
 """What a test leaves open."""
 
 
 def side(side: ims.Side, policy: ims.SecurityPolicy | None = None) -> CallMedia:
-    settings = MediaSettings(local_host="127.0.0.1", network_host="127.0.0.1", backend=BACKEND, ports=range(0))
+    readers = Readers()
+    _open.append(readers)
+    settings = MediaSettings(
+        local_host="127.0.0.1", network_host="127.0.0.1", backend=BACKEND, readers=readers, ports=range(0)
+    )
     negotiation = ims.Negotiation(
         policy or ims.SecurityPolicy(on_exposed=ims.OnFailure.WARN),
         side=side,
