@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 
 from imsmediasec.agent.call import Call
 from imsmediasec.agent.client_transaction import ClientTransaction
@@ -56,6 +55,8 @@ class BackToBack:
         self.dialogs: dict[tuple[str, str, str], SipDialog] = {}
         self._layers: dict[Face, TransactionLayer] = {}
         self.transfers = Transfers()
+        self.trusted_hosts: frozenset[str] = frozenset()
+        """Addresses of the outbound hop, if it may assert identities."""
         self._own_users: dict[Endpoint, float] = {}
 
     def attach(self, face: Face, layer: TransactionLayer) -> None:
@@ -80,6 +81,7 @@ class BackToBack:
         try:
             if face is Face.PHONE and not self._is_own(source):
                 raise LocalError("softphones of other users are not served", sip_status_hint=403)
+            self._believe(face, request, source)
             if request.get("Max-Forwards") == "0" and request.method != "OPTIONS":
                 raise LocalError("too many hops", sip_status_hint=483)
             if face is Face.NETWORK and request.method == "REFER":
@@ -184,7 +186,7 @@ class BackToBack:
         if face is Face.PHONE:
             self.contacts.learn(request, source)
             out = pass_request(request, None)
-            hop = next_hop(out, self.config.outbound)
+            hop = next_hop(out, self.config.outbound, self.config.network_protocol)
         else:
             uri, hop = self.contacts.phone_for(request)
             out = pass_request(request, None, uri=uri)
@@ -241,13 +243,11 @@ class BackToBack:
 
     def hop(self, half: Half, out: SipMessage) -> Endpoint:
         """Where a request in a dialog goes."""
-        hop = half.flow or next_hop(out, None)
-        if half.face is Face.NETWORK and half.flow is None and hop.protocol is not self.config.network_protocol:
-            # A target without a transport parameter is reached the way we reach the network.
-            hop = replace(hop, protocol=self.config.network_protocol)
-        if half.face is Face.PHONE:
-            hop = self.contacts.flow_of(half.remote_target) or hop
-        return hop
+        if half.flow is not None:
+            return half.flow
+        if half.face is Face.NETWORK:
+            return next_hop(out, None, self.config.network_protocol)
+        return self.contacts.flow_of(half.remote_target) or next_hop(out, None)
 
     def send(
         self,
@@ -257,7 +257,12 @@ class BackToBack:
         on_response: Callable[[ClientTransaction, SipMessage, bool], None],
     ) -> ClientTransaction:
         self.observer.sip(face, incoming=False, message=request)
-        return self._layers[face].send_request(request, hop, on_response)
+
+        def responded(client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
+            self._believe(face, response, hop)
+            on_response(client, response, made_here)
+
+        return self._layers[face].send_request(request, hop, responded)
 
     def send_ack(self, face: Face, ack: SipMessage, hop: Endpoint) -> None:
         self.observer.sip(face, incoming=False, message=ack)
@@ -279,6 +284,11 @@ class BackToBack:
     def forget_dialogs(self, call: Call) -> None:
         for key in [key for key, dialog in self.dialogs.items() if dialog.call is call]:
             del self.dialogs[key]
+
+    def _believe(self, face: Face, message: SipMessage, source: Endpoint) -> None:
+        """Identities asserted by somebody who may not are taken out on arrival (RFC 3325 5)."""
+        if face is Face.NETWORK and source.host not in self.trusted_hosts and message.has("P-Asserted-Identity"):
+            message.remove("P-Asserted-Identity")
 
     def _is_own(self, source: Endpoint) -> bool:
         if self.config.allow_other_users:

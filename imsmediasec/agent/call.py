@@ -162,7 +162,7 @@ class Call:
         self._pump()
         self.core.contacts.exchange(out, Face.NETWORK)
         self.started = True
-        hop = next_hop(out, self.core.config.outbound)
+        hop = next_hop(out, self.core.config.outbound, self.core.config.network_protocol)
         self._client = self.core.send(Face.NETWORK, out, hop, self._response_from_network)
 
     def _invite_to_phone(self, request: SipMessage, sdp: bytes | None) -> None:

@@ -54,7 +54,7 @@ class AgentConfig:
     signalling: Hop = Hop.UNPROTECTED
     """What is known of the hop to the network. TLS counts as protected by itself."""
     trust_asserted_identity: bool = False
-    """P-Asserted-Identity from the outbound hop is believed (RFC 3325)."""
+    """P-Asserted-Identity from the `outbound` hop is believed (RFC 3325); from anybody else it never is."""
     secure_forking: SecureForking = SecureForking.OFFERLESS
     media_ports: range = range(0)
     """UDP ports for media on the network side; empty: any."""

@@ -62,25 +62,31 @@ def route_set(message: SipMessage, *, reverse: bool) -> tuple[str, ...]:
     return tuple(reversed(routes)) if reverse else tuple(routes)
 
 
-def next_hop(request: SipMessage, default: Endpoint | None) -> Endpoint:
+def next_hop(
+    request: SipMessage, default: Endpoint | None, usual: TransportProtocol = TransportProtocol.UDP
+) -> Endpoint:
     """Where to send it: the first Route, else `default`, else the Request-URI (RFC 3261 8.1.2).
 
-    Raises MalformedInput if that is no SIP URI.
+    `usual` is the transport where the URI names none; TLS as `usual` allows no other, since what goes
+    there may hold keys. Raises MalformedInput if there is no SIP URI, or it asks for a transport that
+    is not allowed.
     """
     routes = request.get_list("Route")
-    if routes:
-        return endpoint_of(str(NameAddr.parse(routes[0]).uri))
-    return default or endpoint_of(request.uri)
+    if not routes and default is not None:
+        return default
+    return endpoint_of(str(NameAddr.parse(routes[0]).uri) if routes else request.uri, usual)
 
 
-def endpoint_of(uri: str) -> Endpoint:
-    """Transport, host and port of a SIP URI. Raises MalformedInput if it is none."""
+def endpoint_of(uri: str, usual: TransportProtocol = TransportProtocol.UDP) -> Endpoint:
+    """Transport, host and port of a SIP URI. `usual` and errors: as in `next_hop`."""
     parsed = parse_uri(uri)
     if not isinstance(parsed, SipUri):
         raise MalformedInput("this request needs a next hop: its URI names no host", sip_status_hint=416)
-    name = (parsed.parameters.get("transport") or ("tls" if parsed.secure else "udp")).upper()
+    name = (parsed.parameters.get("transport") or ("tls" if parsed.secure else usual.value)).upper()
     try:
         protocol = TransportProtocol("TLS" if parsed.secure else name)
     except ValueError:
         raise MalformedInput(f"transport {name[:20]} is not supported", sip_status_hint=503) from None
+    if usual is TransportProtocol.TLS and protocol is not usual:
+        raise MalformedInput(f"transport {name[:20]} is not used: this agent speaks TLS only", sip_status_hint=503)
     return Endpoint(protocol=protocol, host=parsed.host.strip("[]"), port=parsed.port or protocol.default_port)
