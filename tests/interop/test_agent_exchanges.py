@@ -132,6 +132,59 @@ def test_rekey_by_update_towards_pjsip(lab: Lab) -> None:
             assert len(verdict.clear) == 12
 
 
+def test_early_rekey_between_agents(lab: Lab) -> None:
+    """The same with the callee's agent: it answers the UPDATE by itself, and neither softphone sees one."""
+    agents = [lab.start(NetworkAgent, secure_forking=SecureForking.REKEY) for _ in range(2)]
+    capture = lab.capture(*agents[0].media_ports, *agents[1].media_ports)
+    alice = lab.pjsua("alice", tone=440, outbound=agents[0].proxy, srtp=0, prack=2)
+    bob = lab.pjsua("bob", tone=880, outbound=agents[1].proxy, srtp=0, prack=2, auto=(183,))
+    agents[1].serve(bob)
+    alice.call(agents[1].uri("bob"))
+    agents[0].witness.wait(lambda w: len(agents[0].keys(SEND)) == 2)
+    bob.answer(200)
+    for agent in agents:
+        agent.witness.wait_confirmed()
+    capture.wait_packets(TALK, agents[0].media_ports, agents[1].media_ports)
+    alice.hangup()
+    bob.wait_state("DISCONNECTED")
+    alice.stop()
+    bob.stop()
+    assert_heard(alice.recording(), 880)
+    assert_heard(bob.recording(), 440)
+    assert len(agents[0].sip(Face.NETWORK, "UPDATE", incoming=False)) == 1
+    assert len({header(m, "CSeq") for m in agents[0].sip(Face.NETWORK, "INVITE", incoming=False)}) == 1
+    for agent in agents:
+        assert not agent.sip(Face.PHONE, "UPDATE")
+        assert_protected(capture, agent)
+
+
+def test_nothing_is_said_before_the_call_is_taken(lab: Lab) -> None:
+    """Early media from the callee is heard; the caller's gate lets keep-alives without content through, no more."""
+    peer = lab.raw()
+    agent = lab.start(NetworkAgent, **REKEY)
+    capture = lab.capture(*agent.media_ports)
+    phone = lab.start(RawPhone, agent, peer.uri)
+    key = Key.fresh()
+    phone.request("INVITE", phone.sdp(None))
+    invite = peer.receive("INVITE")
+    peer.respond(invite, 183, peer.sdp(key))
+    port = audio_port(phone.receive("SIP/2.0 183"))
+    peer.play(key, audio_port(invite), 100, 20)
+    phone.play(None, port, 100, 60)
+    assert len(phone.heard()) == 20
+    shown = Key.from_crypto(crypto_lines(invite)[0])
+    sent = rtp_of(capture, agent.media_ports)
+    assert 1 <= len(sent) <= 4
+    for d in sent:
+        assert len(shown.open_rtp(d.payload) or b"") == 12
+    peer.respond(invite, 486)
+    assert status(phone.final("INVITE")) == 486
+    agent.wait_ended()
+    before = len(capture.datagrams(agent.media_ports))
+    phone.play(None, port, 200, 10)
+    assert len(capture.datagrams(agent.media_ports)) == before
+
+
 @pytest.mark.parametrize("caller_rekeys", [True, False], ids=["caller", "callee"])
 def test_rekey_between_agents_behind_the_softphones_backs(lab: Lab, caller_rekeys: bool) -> None:
     """REKEY behind the ACK, then one more by either side: neither softphone sees a re-INVITE, nor hears a gap."""
@@ -146,16 +199,17 @@ def test_rekey_between_agents_behind_the_softphones_backs(lab: Lab, caller_rekey
     capture.wait_packets(TALK, agents[0].media_ports, agents[1].media_ports)
     agents[0 if caller_rekeys else 1].rekey()
     capture.wait_packets(TALK, agents[0].media_ports, agents[1].media_ports)
+    lost = [agent.counters[-1].dropped_unauthentic for agent in agents]
     alice.hangup()
     alice.wait_event("CALL_CLOSED")
     bob.wait_event("CALL_CLOSED")
+    assert lost == [0, 0]
     assert_heard(alice.recording(), 880, 2)
     assert_heard(bob.recording(), 440, 2)
     assert len({header(m, "CSeq") for m in agents[1].sip(Face.PHONE, "INVITE", incoming=False)}) == 1
     assert not agents[0].sip(Face.PHONE, "INVITE", incoming=False)
     for agent in agents:
         seen = assert_protected(capture, agent)
-        assert agent.counters[-1].dropped_unauthentic == 0
         assert sum(count > 20 for count in seen.sent.values()) >= 1
     mine = agents[0 if caller_rekeys else 1]
     assert len(mine.keys(SEND)) >= 2
@@ -402,6 +456,34 @@ def test_softphones_own_reinvite_waits_for_our_rekey(lab: Lab) -> None:
     assert "a=recvonly" in answer
     phone.request("ACK", cseq=number)
     peer.receive("ACK")
+
+
+@pytest.mark.parametrize("forking", SecureForking, ids=lambda f: f.value)
+def test_codec_lock_of_pjsip(lab: Lab, forking: SecureForking) -> None:
+    """pjsip as it comes sends a re-INVITE right behind its ACK, when ours is open (REKEY) or not needed (OFFERLESS)."""
+    agents = [lab.start(NetworkAgent, secure_forking=forking) for _ in range(2)]
+    capture = lab.capture(*agents[0].media_ports, *agents[1].media_ports)
+    hook = "tests.interop.peers.pjsua_hooks:lock_codec"
+    alice = lab.pjsua("alice", tone=440, outbound=agents[0].proxy, srtp=0, hook=hook)
+    bob = lab.baresip("bob", tone=880, mediaenc="", outbound=agents[1].proxy)
+    agents[1].serve(bob)
+    alice.call(agents[1].uri("bob"))
+    for agent in agents:
+        agent.witness.wait_confirmed()
+    agents[1].witness.wait(
+        lambda w: len({header(m, "CSeq") for m in agents[1].sip(Face.PHONE, "INVITE", incoming=False)}) == 2
+    )
+    capture.wait_packets(TALK, agents[0].media_ports, agents[1].media_ports)
+    alice.hangup()
+    bob.wait_event("CALL_CLOSED")
+    alice.stop()
+    bob.stop()
+    assert_heard(alice.recording(), 880)
+    packets = re.search(r"packets: +(\d+) +(\d+)", bob.trace())
+    assert packets
+    assert int(packets[2]) >= TALK
+    for agent in agents:
+        assert_protected(capture, agent)
 
 
 def test_reinvite_that_waits_when_the_call_ends(lab: Lab) -> None:
