@@ -218,6 +218,16 @@ def judge_answer(
     )
 
 
+def check_required(plans: Sequence[MediaPlan], policy: SecurityPolicy) -> None:
+    """The policy may have become stricter since the offer, as the call was passed on to somebody else.
+
+    Raises NoCommonSecurity if an m-line would be in clear that must not be.
+    """
+    for plan in plans:
+        if plan.form is Form.PLAIN and policy.requirement_for(plan.media_type) is Requirement.REQUIRED:
+            raise NoCommonSecurity(f"{plan.media_type[:40]} would be in clear, and the policy requires protection")
+
+
 def _judge_line(
     doc: SessionDescription,
     line: MediaDescription,

@@ -21,7 +21,7 @@ from imsmediasec.negotiation.dialog import Dialog, LocalOffer
 from imsmediasec.negotiation.enforcement import Enforcement
 from imsmediasec.negotiation.exchange import ExchangeInput, ExchangeState
 from imsmediasec.negotiation.forking import SHARED, ForkInput, ForkPhase
-from imsmediasec.negotiation.judging import judge_answer, judge_offer, offered_keys
+from imsmediasec.negotiation.judging import check_required, judge_answer, judge_offer, offered_keys
 from imsmediasec.negotiation.offers import read_own, write_answer, write_offer
 from imsmediasec.policy import SecurityPolicy
 from imsmediasec.ports import SrtpCapabilities
@@ -202,6 +202,8 @@ class Negotiation:
                 policy=call.policy,
                 capabilities=call.capabilities,
             )
+            if not d.live:
+                check_required(plans, call.policy)
         except MediaSecurityError as error:
             d.step(ExchangeInput.REJECT)
             d.failed = d.failed or (not d.live and d.local_offer is self._invite_offer)
