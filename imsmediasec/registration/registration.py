@@ -14,16 +14,10 @@ from imsmediasec import errors
 from imsmediasec.errors import LocalError, MediaSecurityError, NoCommonSecurity, PeerMisbehaved
 from imsmediasec.policy import SecurityPolicy
 from imsmediasec.policy_book import PolicyBook
+from imsmediasec.registration import capabilities
 from imsmediasec.registration.announcement import Announcement
 from imsmediasec.registration.bindings import Headers, contact_uri, lifetime, values_of
-from imsmediasec.registration.capabilities import (
-    DEFAULT_NAMES,
-    EndToEndCapabilities,
-    EndToEndPreferences,
-    FeatureNames,
-    accept_contact,
-    write_features,
-)
+from imsmediasec.registration.capabilities import EndToEndPreferences, FeatureNames
 from imsmediasec.registration.events import (
     RegistrationChanged,
     RegistrationEvent,
@@ -69,7 +63,7 @@ class Registration:
         mechanisms: Sequence[MediaMechanism] | None = None,
         signalling_mechanisms: Sequence[SecurityMechanism] = (),
         preferences: EndToEndPreferences | None = None,
-        names: FeatureNames | None = DEFAULT_NAMES,
+        names: FeatureNames | None = capabilities.DEFAULT_NAMES,
         contact: str = "",
     ) -> None:
         self.policy = policy if isinstance(policy, SecurityPolicy) else policy.default.policy
@@ -86,8 +80,6 @@ class Registration:
         self._attempts: dict[bool, int] = {}
         self._events: deque[RegistrationEvent] = deque()
         self._reported = self.status
-
-    # What the application does
 
     def next_event(self) -> RegistrationEvent | None:
         """The oldest event not taken yet, or None."""
@@ -111,7 +103,9 @@ class Registration:
         """What to put behind the Contact of each REGISTER (B10): ";name=value" …, or ""."""
         if self._names is None:
             return ""
-        return write_features(EndToEndCapabilities.of(self.policy), self._preferences, self._names)
+        return capabilities.write_features(
+            capabilities.EndToEndCapabilities.of(self.policy), self._preferences, self._names
+        )
 
     def announce_signalling(self, entries: Sequence[SecurityMechanism]) -> None:
         """Other entries for signalling from the next REGISTER on, such as new SPIs for a renewal.
@@ -136,7 +130,7 @@ class Registration:
             return []
         headers = self._security_headers(method)
         if method == "INVITE" and policy is not None and self._names is not None and not policy.is_emergency(target):
-            wanted = accept_contact(policy, self._names)
+            wanted = capabilities.accept_contact(policy, self._names)
             headers += [] if wanted is None else [("Accept-Contact", wanted)]
         return headers
 
@@ -168,8 +162,6 @@ class Registration:
         if self._expires_at is not None and now >= self._expires_at:
             self._unbind(BindingInput.EXPIRED)
             self._changed()
-
-    # What the network does
 
     def receive_response(self, *, method: str, status: int, headers: Headers, now: float) -> None:
         """Take a response with all its header fields, in order, duplicates kept. Provisional ones change nothing.
@@ -215,9 +207,7 @@ class Registration:
 
     def _challenge(self, status: int, headers: Headers) -> None:
         listed = parse_security_mechanisms(values_of(headers, SERVER))
-        self._attempt(
-            "REGISTER", errors.AuthenticationFailed("the credentials are not accepted", clause="RFC 3261 22.2")
-        )
+        self._attempt("REGISTER", errors.AuthenticationFailed("no credentials are accepted", clause="RFC 3261 22.2"))
         if listed and self._round is not Round.PLAIN:
             self._take(listed, complete=True)
         self._step(RoundInput.CHALLENGE)
@@ -251,8 +241,6 @@ class Registration:
         self._step(RoundInput.REFUSED)
         kind = errors.AuthenticationFailed if status == 403 else errors.RemoteError
         raise kind(f"the network refuses the registration with {status}", clause="RFC 3261 10.2.7")
-
-    # Small steps
 
     def _security_headers(self, method: str) -> list[tuple[str, str]]:
         client = self._announced.client
