@@ -122,7 +122,11 @@ def _fault(value: str) -> MalformedInput:
     outline = _OUTLINE.match(value)
     if outline is None:
         return MalformedInput("a=crypto needs a tag, a suite and key parameters", clause="RFC 4568 9.1")
-    if not all(param.startswith("inline:") for param in outline[3].split(";")):
+    return _key_fault(*outline[3].split(";"))
+
+
+def _key_fault(*params: str) -> MalformedInput:
+    if not all(param.startswith("inline:") for param in params):
         return MalformedInput("the key method of SRTP is inline", clause="RFC 4568 6.1")
     return MalformedInput("an inline key is base64, then lifetime and MKI", clause="RFC 4568 9.2")
 
@@ -133,7 +137,7 @@ def _further_keys(first: InlineKey, more: str, suite: SrtpSuite | None, quirks: 
     for param in more[1:].split(";"):
         match = _KEY_PARAM.match(param)
         if match is None:
-            raise MalformedInput("an inline key is base64, then lifetime and MKI", clause="RFC 4568 9.2")
+            raise _key_fault(param)
         keys.append(_read_key(suite, quirks, *match.groups()))
     # 6.1: with several keys each has an MKI, all of one length, no value twice.
     mkis = {key.mki for key in keys}

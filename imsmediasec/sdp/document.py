@@ -204,7 +204,7 @@ class MediaDescription(Section):
         """Replace the whole section, m= line first. Raises ValueError if that line cannot be read."""
         text = "".join([_checked(line) + self._ending for line in lines])
         changed = _MEDIA.match(text)
-        if changed is None:
+        if changed is None or int(changed[2]) > 65535:
             raise ValueError("a section begins with its m= line")
         self._text = text if self._text.endswith("\n") else text.removesuffix(self._ending)
         self._media = changed

@@ -19,7 +19,7 @@ def test_defaults_fail_closed() -> None:
     assert not policy.sdes_over_unprotected_signalling
     assert not policy.accept_unencrypted
     assert policy.tolerate == {Quirk.UNPADDED_BASE64}
-    assert (STRICT, TOLERANT) == (frozenset(), frozenset(Quirk))
+    assert (frozenset(), frozenset(Quirk)) == (STRICT, TOLERANT)
 
 
 @pytest.mark.parametrize(

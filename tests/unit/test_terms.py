@@ -17,7 +17,7 @@ def words() -> list[type[Enum]]:
 def test_words(word: type[Enum]) -> None:
     """Members are unique, hash by identity, and stay themselves when copied."""
     members = list(word)
-    assert len({member: 1 for member in members}) == len(members)
+    assert len(dict.fromkeys(members, 1)) == len(members)
     for member in members:
         assert hash(member) == object.__hash__(member)
         assert copy.deepcopy(member) is member
