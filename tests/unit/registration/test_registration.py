@@ -113,6 +113,12 @@ def test_494_takes_the_new_list_and_leaves_the_client_list_out() -> None:
     assert ue.reg.status.verified
 
 
+def test_494_to_the_answer_of_a_challenge() -> None:
+    ue = Terminal()
+    ue.get(401, CHALLENGE)
+    assert retry(ue.get(494, LIST)) == [MIRROR, *REQUIRED]
+
+
 def test_494_at_any_time_on_any_request() -> None:
     ue = Terminal().register()
     more = [*LIST, ("Security-Server", "bfcp-tls;mediasec")]
