@@ -46,6 +46,9 @@ class SecurityPolicy:
     forking: Forking = Forking.SECURE
     trusted_middle: tuple[str, ...] = ()
     """Identities of middle nodes that may hold keys (B2, B4)."""
+    terminals: tuple[str, ...] = ()
+    """Only these terminals may end the protection (4.1.1): authenticated identities, never Contacts. SDES cannot
+    tell which terminal answers: with SDES alone this is refused, or with `on_exposed` WARN or ASK warned of."""
     suites: tuple[SrtpSuite, ...] = DEFAULT_PREFERENCE
     """Crypto suites to offer and to accept, best first."""
     tolerate: frozenset[Quirk] = frozenset({Quirk.UNPADDED_BASE64})
@@ -76,6 +79,11 @@ class SecurityPolicy:
                 raise LocalError(f"policy: {name} names something twice")
         if self.trusted_middle and Scope.END_TO_MIDDLE_TO_END not in self.scope:
             raise LocalError("policy: trusted_middle names nodes, but scope does not list END_TO_MIDDLE_TO_END")
+        if self.terminals and self.key_management == (KeyManagement.SDES,) and self.on_exposed is OnFailure.REFUSE:
+            raise LocalError(
+                "policy: terminals: SDES cannot tell which terminal answers; list mikey-ticket or dtls-srtp, "
+                "or set on_exposed to a warning"
+            )
         if self.mki_length is not None and not 1 <= self.mki_length <= 128:
             raise LocalError("policy: mki_length is 1 to 128 octets", clause="RFC 4568 6.1")
         if self.key_lifetime is not None and not 1 <= self.key_lifetime <= 2**31:
@@ -109,6 +117,7 @@ class SecurityPolicy:
             self,
             requirement=Requirement.PREFERRED,
             requirement_by_media={},
+            mki_length=None,
             forking=Forking.EXPOSED,
             on_exposed=OnFailure.WARN,
             on_unprotected=OnFailure.WARN,

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from imsmediasec.errors import LocalError
 from imsmediasec.policy import SecurityPolicy
-from imsmediasec.terms import KeyManagement, OnFailure, Requirement
+from imsmediasec.terms import Requirement
 
 
 class Mode(Enum):
@@ -39,12 +39,9 @@ class Rule:
     the same for sips."""
     mode: Mode
     policy: SecurityPolicy
-    """What else holds for these: suites, scope, trusted middle nodes, …"""
-    terminals: tuple[str, ...] = ()
-    """Only these terminals may end the protection (4.1.1): authenticated identities, not Contacts."""
+    """What else holds for these: suites, scope, trusted middle nodes, terminals, …"""
 
     def __post_init__(self) -> None:
-        check_terminals(self.terminals, self.policy)
         wanted = [media for media, what in self.policy.requirement_by_media.items() if what is not Requirement.DISABLED]
         if self.mode is Mode.NEVER and wanted:
             raise LocalError(f"media: mode never contradicts what is asked for {', '.join(sorted(wanted))}")
@@ -95,17 +92,6 @@ def bare_uri(uri: str) -> str:
     if not bare.startswith(("sip:", "sips:")):
         return bare
     return "sip:" + re.sub(r":\d+$", "", bare.partition(":")[2])
-
-
-def check_terminals(terminals: tuple[str, ...], policy: SecurityPolicy) -> None:
-    """Raises LocalError if "only these terminals" cannot be met by any method that the policy allows.
-
-    An SDES answer does not authenticate the terminal; a Contact or +sip.instance is a claim only.
-    """
-    if terminals and set(policy.key_management) <= {KeyManagement.SDES} and policy.on_exposed is OnFailure.REFUSE:
-        raise LocalError(
-            "terminals: SDES cannot tell which terminal answers; list mikey-ticket or dtls-srtp, or accept a warning"
-        )
 
 
 def unreachable(rules: Iterable[Rule]) -> Iterable[tuple[Rule, Rule]]:

@@ -53,7 +53,7 @@ class _Reader:
             "signalling": ("signalling", Hop),
             "trust-asserted-identity": ("trust_asserted_identity", _boolean),
             "secure-forking": ("secure_forking", SecureForking),
-            "media-ports": ("media_ports", _ports),
+            "media-ports": ("media_ports", port_range),
             "ca-file": ("ca_file", _text),
             "verify-tls": ("verify_tls", _boolean),
             "allow-other-users": ("allow_other_users", _boolean),
@@ -119,6 +119,7 @@ class _Reader:
             "optional-form": OptionalForm,
             "forking": Forking,
             "trusted-middle": _list,
+            "terminals": _list,
             "tolerate": _tolerance,
             "sdes-over-unprotected-signalling": _boolean,
             "accept-unencrypted": _boolean,
@@ -130,7 +131,7 @@ class _Reader:
             "emergency-numbers": _list,
             "media": lambda v: {media: Requirement(requirement) for media, requirement in v.items()},
         }
-        self._only(where, table, {"mode", "terminals", *more, *readers})
+        self._only(where, table, {"mode", *more, *readers})
         mode = self._read(where, "mode", Mode, table.get("mode", "always"))
         options = {}
         known = {f.name for f in fields(SecurityPolicy)}
@@ -139,10 +140,8 @@ class _Reader:
                 name = "requirement_by_media" if key == "media" else key.replace("-", "_")
                 assert name in known
                 options[name] = self._read(where, key, reader, table[key])
-        terminals = self._read(where, "terminals", _list, table.get("terminals", []))
         try:
-            policy = SecurityPolicy(**options)
-            return Rule(pattern=pattern, mode=mode, policy=policy, terminals=terminals)
+            return Rule(pattern=pattern, mode=mode, policy=SecurityPolicy(**options))
         except LocalError as error:
             word = error.reason.removeprefix("policy: ").split(":")[0].split()[0].rstrip(",")
             self._fail(where, word.replace("_", "-"), error.reason)
@@ -233,12 +232,14 @@ def address(value: Any) -> tuple[str, int]:
     return where, int(port)
 
 
-def _ports(value: Any) -> range:
+def port_range(value: Any) -> range:
+    """The ports of "40000-40099". Raises MalformedInput."""
     first, _, last = str(value).partition("-")
-    ports = range(int(first), int(last) + 1)
-    if not 1024 <= ports.start < ports.stop <= 65536:
-        raise ValueError
-    return ports
+    if first.isascii() and first.isdigit() and last.isascii() and last.isdigit():
+        ports = range(int(first[:6]), int(last[:6]) + 1)
+        if 1024 <= ports.start < ports.stop <= 65536:
+            return ports
+    raise MalformedInput(f"{value!r} is no range of ports from 1024 to 65535, such as 40000-40099")
 
 
 def _suite(name: Any) -> Any:

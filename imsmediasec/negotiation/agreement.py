@@ -17,7 +17,7 @@ from imsmediasec.negotiation.ledger import KeyLedger
 from imsmediasec.negotiation.timers import Timer, TimerQueue
 from imsmediasec.policy import SecurityPolicy
 from imsmediasec.sdp.crypto import CryptoAttribute
-from imsmediasec.terms import Direction, Forking, Gate, Side
+from imsmediasec.terms import Direction, Forking, Gate, OnFailure, Side
 
 RECEIVE_GRACE = 5.0
 """Seconds for which the peer's old key stays valid after a new one (RFC 4568 7.1.4: packets of both
@@ -39,8 +39,10 @@ class Agreement:
             if stream is None:
                 stream = Stream(index=index, mid=plan.mid, media_type=plan.media_type, form=plan.form)
                 d.streams[index] = stream
-            lost = self._reach_line(d, stream, plan, now) or lost
-            stream.asks = stream.form is Form.PLAIN and policy.asks_about(stream.media_type)
+            lost_here = self._reach_line(d, stream, plan, now)
+            lost = lost or lost_here
+            asks = lost_here and policy.on_protection_lost is OnFailure.ASK
+            stream.asks = stream.form is Form.PLAIN and (stream.asks or asks or policy.asks_about(stream.media_type))
             d.awaiting_decision = d.awaiting_decision or (stream.asks and not d.unprotected_accepted)
         self._settle_phase(d, policy)
         self.set_gates(d)

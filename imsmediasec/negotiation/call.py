@@ -18,7 +18,7 @@ from imsmediasec.ports import SrtpCapabilities
 from imsmediasec.sdp.crypto import CryptoAttribute
 from imsmediasec.status import PeerAssertions, SecurityStatus, SecurityWarning
 from imsmediasec.suites import SrtpSuite
-from imsmediasec.terms import DialogExit, Hop, Requirement, Side
+from imsmediasec.terms import DialogExit, Hop, KeyManagement, OnFailure, Requirement, Scope, Side
 
 
 class Call:
@@ -58,10 +58,14 @@ class Call:
     def adopt(self, policy: SecurityPolicy) -> None:
         """Let this policy hold from now on. Raises LocalError if it requires what the SRTP layer cannot run."""
         effective = policy.for_emergency() if self._emergency else policy
+        _check_available(effective)
         suites = sdes.usable_suites(effective, self.capabilities)
         if not suites and Requirement.REQUIRED in (effective.requirement, *effective.requirement_by_media.values()):
             wanted = ", ".join(suite.name for suite in policy.suites)
             raise LocalError(f"the SRTP layer runs none of the policy's suites: {wanted}")
+        mki, capabilities = effective.mki_length, self.capabilities
+        if mki is not None and not (capabilities.mki and mki <= capabilities.max_mki_length):
+            raise LocalError(f"the SRTP layer cannot run the policy's MKI of {mki} octets")
         self._wanted = policy
         self.policy = effective
         self.suites: tuple[SrtpSuite, ...] = suites
@@ -161,3 +165,16 @@ class Call:
             if d.phase is not ForkPhase.RETIRED:
                 shown = d
         return shown
+
+
+def _check_available(policy: SecurityPolicy) -> None:
+    """Nothing that the policy demands is accepted and then ignored. Raises LocalError."""
+    if {policy.requirement, *policy.requirement_by_media.values()} == {Requirement.DISABLED}:
+        return
+    if KeyManagement.SDES not in policy.key_management:
+        wanted = ", ".join(method.value for method in policy.key_management)
+        raise LocalError(f"only sdes is available here, and the policy lists {wanted}")
+    if not {Scope.END_TO_END, Scope.END_TO_MIDDLE_TO_END} & set(policy.scope):
+        raise LocalError("only end-to-end protection is available here, and the policy's scope does not list it")
+    if policy.terminals and policy.on_exposed is OnFailure.REFUSE:
+        raise LocalError("terminals: SDES, the method available here, cannot tell which terminal answers")

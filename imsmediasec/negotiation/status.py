@@ -8,6 +8,7 @@ from imsmediasec.negotiation.dialog import Dialog, Form, Stream
 from imsmediasec.negotiation.forking import ForkPhase, fork_state_of
 from imsmediasec.negotiation.ledger import KeyLedger
 from imsmediasec.policy import SecurityPolicy
+from imsmediasec.policy_book import bare_uri
 from imsmediasec.sdp.crypto import CryptoAttribute
 from imsmediasec.status import (
     HolderKind,
@@ -32,6 +33,7 @@ from imsmediasec.terms import (
 
 _REASONS = {
     HolderKind.TERMINATING_ENTITY: "it ends the protection",
+    HolderKind.TRUSTED_MIDDLE: "it ends the protection, as a middle node that the policy trusts",
     HolderKind.SIGNALLING_PATH: "SDES: the key stands in the SDP that they pass on",
     HolderKind.SIGNALLING_LISTENERS: "the SDP with the key went over a hop that is not protected",
     HolderKind.FORKED_TERMINALS: "the key stood in the INVITE",
@@ -69,9 +71,10 @@ def derive(
             retargeted_to=retargeted_to,
         )
     others = tuple(other_dialogs)
+    middle = _is_trusted_middle(identity, policy)
     streams = tuple(
         [
-            _stream_status(stream, dialog, identity, others, ledger, side)
+            _stream_status(stream, dialog, identity, middle, others, ledger, side)
             for stream in dialog.streams.values()
             if stream.form not in (Form.REFUSED, Form.PASS)
         ]
@@ -96,8 +99,21 @@ def _identity(peer: PeerAssertions | None, remote_target: str) -> Identity:
     return Identity(uri=remote_target, source=IdentitySource.NONE)
 
 
+def _is_trusted_middle(identity: Identity, policy: SecurityPolicy) -> bool:
+    """The network vouches that a middle node answered which the user trusts with keys (B2, B4)."""
+    if identity.source is not IdentitySource.NETWORK_ASSERTED or identity.uri is None:
+        return False
+    return bare_uri(identity.uri) in {bare_uri(trusted) for trusted in policy.trusted_middle}
+
+
 def _stream_status(
-    stream: Stream, dialog: Dialog, identity: Identity, others: tuple[str, ...], ledger: KeyLedger, side: Side
+    stream: Stream,
+    dialog: Dialog,
+    identity: Identity,
+    middle: bool,
+    others: tuple[str, ...],
+    ledger: KeyLedger,
+    side: Side,
 ) -> StreamStatus:
     protected = stream.protected
     return StreamStatus(
@@ -107,21 +123,28 @@ def _stream_status(
         send_protected=protected,
         receive_protected=protected,
         may_send=stream.gate is Gate.OPEN,
-        scope=Scope.END_TO_END if protected else None,
+        scope=(Scope.END_TO_MIDDLE_TO_END if middle else Scope.END_TO_END) if protected else None,
         key_management=KeyManagement.SDES if protected else None,
         suite=stream.remote.suite if stream.remote is not None and protected else None,
-        key_holders=_holders(stream, dialog, identity, others, ledger, side) if protected else (),
+        key_holders=_holders(stream, dialog, identity, middle, others, ledger, side) if protected else (),
     )
 
 
 def _holders(
-    stream: Stream, dialog: Dialog, identity: Identity, others: tuple[str, ...], ledger: KeyLedger, side: Side
+    stream: Stream,
+    dialog: Dialog,
+    identity: Identity,
+    middle: bool,
+    others: tuple[str, ...],
+    ledger: KeyLedger,
+    side: Side,
 ) -> tuple[KeyHolder, ...]:
     found: dict[tuple[HolderKind, str], tuple[Direction, ...]] = {}
     for direction, crypto in ((Direction.SEND, stream.local), (Direction.RECEIVE, stream.remote)):
         if crypto is None:
             continue
-        holders = [(HolderKind.TERMINATING_ENTITY, identity.uri or "unknown")]
+        ends = HolderKind.TRUSTED_MIDDLE if middle else HolderKind.TERMINATING_ENTITY
+        holders = [(ends, identity.uri or "unknown")]
         for kind in _shared_with(crypto, ledger):
             holders.append((kind, _NAMES[kind]))
             if kind is HolderKind.FORKED_TERMINALS and side is Side.UAC:
@@ -172,5 +195,13 @@ def _warnings(
         yield SecurityWarning(code="decision-needed", text=f"{what}: go on (y) or end it (n)?")
     elif dialog.exposure_accepted and fork_state is not ForkState.CONFIRMED:
         yield SecurityWarning(code="exposed", text="terminals that did not take the call may hold its key")
+    protected = any(status.protected for status in streams)
+    if protected and policy.terminals:
+        yield SecurityWarning(code="terminal-unverified", text="SDES cannot tell which terminal answered")
+    if protected and policy.key_management[0] is not KeyManagement.SDES:
+        better = policy.key_management[0].value
+        yield SecurityWarning(
+            code="method-unavailable", text=f"sdes is used: {better}, listed before it, is not available"
+        )
     if identity.source in (IdentitySource.NONE, IdentitySource.CLAIMED):
         yield SecurityWarning(code="identity-unverified", text="nobody vouches for the identity of the other end")

@@ -117,7 +117,7 @@ def test_every_key(tmp_path: Path) -> None:
     assert book is not None
     assert book.request_prefix == "*9" and book.default.mode is Mode.ON_REQUEST
     police, pub = book.rules
-    assert police.terminals == ("sip:desk@police.example",)
+    assert police.policy.terminals == ("sip:desk@police.example",)
     assert [suite.name for suite in police.policy.suites] == ["AEAD_AES_256_GCM"]
     assert police.policy.tolerate == ims.STRICT and pub.policy.tolerate == ims.TOLERANT
     assert pub.policy.mki_length == 4, "what [policy] says holds for callees too"
@@ -191,9 +191,11 @@ TWO = '[policy]\n\n[[callee]]\npattern = "sip:*@x.example"\n\n[[callee]]\n'
         ('[agent]\nlisten = "192.0.2.1:5060"\n', 2, "on loopback only"),
         ('[agent]\noutbound = "http://x"\n', 2, "outbound: "),
         ('[agent]\noutbound = "sip:x;transport=sctp"\n', 2, "transport SCTP is not supported"),
-        ('[agent]\nmedia-ports = "9-8"\n', 2, "media-ports: '9-8' does not fit"),
+        ('[agent]\nmedia-ports = "9-8"\n', 2, "media-ports: '9-8' is no range of ports"),
         ('[agent]\nmedia-ports = "80-90"\n', 2, "media-ports"),
         ('[agent]\nmedia-ports = "x"\n', 2, "media-ports"),
+        ('[agent]\nmedia-ports = "40000-x"\n', 2, "media-ports"),
+        ('[agent]\nmedia-ports = "40000-65536"\n', 2, "media-ports"),
         # Contradictions
         ('[agent]\ntransport = "udp"\noutbound = "sips:x"\n', 3, "outbound says TLS, transport says otherwise"),
         ('[policy]\nmode = "on-request"\n', 2, "on-request needs request-prefix"),
