@@ -74,12 +74,14 @@ def media_socket() -> socket.socket:
 
 
 class Stream:
-    """The two ends of one call's media. `near` and `network`: where the softphone and the far end send."""
+    """The two ends of one call's media. `near` and `network`: the relay's ports, where softphone and far end send."""
 
-    def __init__(self) -> None:
-        self.phone, self.far = media_socket(), media_socket()
-        self.near: Address = (LOOPBACK, 0)
-        self.network: Address = (LOOPBACK, 0)
+    def __init__(
+        self, phone: socket.socket | None = None, far: socket.socket | None = None, near: int = 0, network: int = 0
+    ) -> None:
+        self.phone, self.far = phone or media_socket(), far or media_socket()
+        self.near: Address = (LOOPBACK, near)
+        self.network: Address = (LOOPBACK, network)
         self.sequence = 0
         self.to_far: dict[int, int] = {}
         """Sending times (ns) of what has not arrived yet, by sequence number."""
