@@ -112,9 +112,8 @@ def _is_confirmed(event: ims.Event) -> bool:
 
 
 def _private(events: list[ims.Event]) -> bool:
-    """True once the early dialog has its fresh key."""
-    states = [e.status.fork_state for e in events if isinstance(e, ims.SecurityChanged)]
-    return ims.ForkState.REKEYING in states and states[-1] is ims.ForkState.UNKNOWN
+    """True once the key of the INVITE is out of use in the early dialog."""
+    return any(isinstance(e, ims.KeysRetired) and e.direction is ims.Direction.SEND for e in events)
 
 
 CASES = {
