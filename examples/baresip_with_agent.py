@@ -4,8 +4,10 @@ Needs baresip (Debian: baresip-core) and tcpdump. Both record what they hear; a 
 agents captures every packet. Exit status 0 only if both were heard and nothing was clear on the wire.
 
     python examples/baresip_with_agent.py
+    python examples/baresip_with_agent.py --keep
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -35,11 +37,12 @@ snd_path {folder}
 """
 
 
-def agent(user: str, sip: int, listen: int, network: int, reports: Path) -> subprocess.Popen[str]:
+def agent(user: str, sip: int, listen: int, network: int, media: int, reports: Path) -> subprocess.Popen[str]:
     """`imsmediasec agent` for one baresip; returns when it listens."""
     command = [sys.executable, "-m", "imsmediasec.cli", "agent", "--plain-output", "--signalling", "protected"]
     command += ["--listen", f"127.0.0.1:{listen}", "--network", f"127.0.0.1:{network}"]
     command += ["--softphone", f"sip:{user}@127.0.0.1:{sip}", "--report-dir", str(reports)]
+    command += ["--media-ports", f"{media}-{media + 13}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()
@@ -65,20 +68,24 @@ def recording(folder: Path) -> Path:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", action="store_true", help="keep recordings, reports and logs, and say where")
+    options = parser.parse_args()
     if shutil.which("baresip") is None:
         raise SystemExit("baresip is missing (Debian: apt install baresip-core)")
     folder = Path(tempfile.mkdtemp(prefix="baresip-with-agent-"))
     first = support.free_ports(100)
     network = {"alice": first + 20, "bob": first + 21}
+    media = {"alice": first + 70, "bob": first + 84}
     running: list[subprocess.Popen] = []
+    tap = None
     try:
-        # baresip's own media and SIP stay on the ports below; what the tap sees is the agents' network side.
         agents = {
-            user: agent(user, first + 2 * n, first + 8 + n, network[user], folder / f"{user}-reports")
+            user: agent(user, first + 2 * n, first + 8 + n, network[user], media[user], folder / f"{user}-reports")
             for n, user in enumerate(TONES)
         }
         running += agents.values()
-        tap = support.WireTap(folder, [(32768, 60999)])
+        tap = support.WireTap(folder, [(port, port + 13) for port in media.values()])
         running.append(baresip("bob", folder / "bob", first + 2, first + 9, first + 40))
         time.sleep(1)  # baresip says nothing when it is ready
         dial = f"/dial sip:bob@127.0.0.1:{network['bob']}"
@@ -88,8 +95,7 @@ def main() -> int:
         for process in reversed(running):
             process.terminate()
             process.wait(timeout=10)
-        ports = set(range(first, first + 100))
-        tapped = support.judge(list(tap.stop(exclude=ports)))
+        tapped = support.judge(tap.stop())
         heard = {user: support.seconds_heard(recording(folder / user), tone) for user, tone in
                  (("alice", 880), ("bob", 440))}  # fmt: skip
         for user, process in agents.items():
@@ -102,7 +108,12 @@ def main() -> int:
         for process in running:
             if process.poll() is None:
                 process.kill()
-        shutil.rmtree(folder)
+        if tap is not None:
+            tap.stop()
+        if options.keep:
+            print(f"recordings, reports and logs: {folder}")
+        else:
+            shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

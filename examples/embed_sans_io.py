@@ -8,6 +8,7 @@ listen with all that it was sent.
     python examples/embed_sans_io.py
 """
 
+import argparse
 import struct
 import time
 
@@ -76,6 +77,7 @@ def answer(callee: Party, offer: str, dialog: str) -> str:
     return text
 
 
+argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
 alice = Party("alice", ims.Side.UAC, 4000)
 desk, mobile = Party("desk", ims.Side.UAS, 5000), Party("mobile", ims.Side.UAS, 6000)
 

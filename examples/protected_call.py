@@ -32,10 +32,19 @@ def start(user: str, folder: Path, sip: int, network: int, *more: str) -> subpro
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
+def finish(softphone: subprocess.Popen[str], seconds: float) -> str:
+    """All that it says, until it ends or this time is over."""
+    try:
+        return softphone.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        softphone.kill()
+        return softphone.communicate()[0]
+
+
 def facts(output: str, user: str) -> dict:
     lines = [line for line in output.splitlines() if line.startswith(f"{user}: {{")]
     if not lines:
-        raise SystemExit(f"{user} ended without a status; it said:\n{output}")
+        raise SystemExit(f"there was no call for {user}; it said:\n{output}")
     return json.loads(lines[-1].partition(": ")[2])
 
 
@@ -71,11 +80,15 @@ def call(console: Console, folder: Path, seconds: float) -> int:
     console.print(f"alice calls {target} and talks for {seconds:g} s …")
     alice = start("alice", folder, sip["alice"], network["alice"], "--call", target, "--seconds", str(seconds))
     try:
-        said = {"alice": alice.communicate(timeout=50)[0], "bob": bob.communicate(timeout=15)[0]}
+        said = {"alice": finish(alice, 50), "bob": finish(bob, 10)}
     finally:
         alice.kill()
         bob.kill()
-    tapped = support.judge(tap.stop())
+        payloads = tap.stop()
+    tapped = support.judge(payloads)
+    for line in "".join(said.values()).splitlines():
+        if "call ended" in line:
+            console.print(line, style="dim")
     sides = {user: facts(output, user) for user, output in said.items()}
     heard = {user: support.seconds_heard(folder / f"{user}-heard.wav", TONES[other]) for user, other in
              (("alice", "bob"), ("bob", "alice"))}  # fmt: skip

@@ -50,7 +50,12 @@ class Account(pj.Account):
 
 calls: list[Call] = []
 sources: list[pj.AudioMediaPlayer] = []
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+EXAMPLES = """examples:
+  %(prog)s --user bob --sip-port 5070 --play bob.wav --record heard.wav
+  %(prog)s --user alice --sip-port 5072 --play alice.wav --record heard.wav --call sip:bob@127.0.0.1:5070
+"""
+style = argparse.RawDescriptionHelpFormatter
+parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=style)
 parser.add_argument("--user", required=True, help="user part of our address")
 parser.add_argument("--sip-port", type=int, required=True, help="our SIP port on 127.0.0.1")
 parser.add_argument("--play", required=True, help="wav to play to the other side")
@@ -72,6 +77,7 @@ transport.port, transport.boundAddress = options.sip_port, "127.0.0.1"
 endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
 endpoint.libStart()
 endpoint.audDevManager().setNullDev()
+endpoint.codecSetPriority("PCMU/8000", 255)  # what a wire tap can play without a decoder
 sources.append(pj.AudioMediaPlayer())
 sources[0].createPlayer(options.play)
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -96,12 +96,13 @@ class WireTap:
                 return
         raise SystemExit("tcpdump cannot listen on loopback: run as root, or give it cap_net_raw")
 
-    def stop(self, exclude: Container[int] = ()) -> list[bytes]:
-        """End the capture; the UDP payloads, without those from or to a port in `exclude`."""
-        time.sleep(0.2)  # nothing tells when the kernel has handed over the last packets
-        self._process.terminate()
-        self._process.wait(timeout=5)
-        return list(_payloads(self._file.read_bytes(), exclude))
+    def stop(self) -> list[bytes]:
+        """End the capture; the UDP payloads. May be called again."""
+        if self._process.poll() is None:
+            time.sleep(0.2)  # nothing tells when the kernel has handed over the last packets
+            self._process.terminate()
+            self._process.wait(timeout=5)
+        return list(_payloads(self._file.read_bytes()))
 
 
 def judge(payloads: Sequence[bytes]) -> Tapped:
@@ -121,7 +122,7 @@ def _ulaw(octet: int) -> int:
     return 0x84 - value if octet & 0x80 else value - 0x84
 
 
-def _payloads(pcap: bytes, exclude: Container[int]) -> Iterator[bytes]:
+def _payloads(pcap: bytes) -> Iterator[bytes]:
     order = "<" if pcap[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
     place = 24
     while place + 16 <= len(pcap):
@@ -130,9 +131,7 @@ def _payloads(pcap: bytes, exclude: Container[int]) -> Iterator[bytes]:
         place += 16 + length
         header = 14 + (frame[14] & 0x0F) * 4 if len(frame) > 34 else 0
         if header and frame[23] == 17:
-            source, target = struct.unpack_from("!HH", frame, header)
-            if source not in exclude and target not in exclude:
-                yield frame[header + 8 :]
+            yield frame[header + 8 :]
 
 
 def free_ports(count: int) -> int:

@@ -17,7 +17,7 @@ import click
 import imsmediasec as ims
 from imsmediasec.agent import Agent, AgentConfig
 from imsmediasec.agent.config import SecureForking
-from imsmediasec.agent.config_file import address, read_config
+from imsmediasec.agent.config_file import address, port_range, read_config
 from imsmediasec.agent.journal import CallJournal, JournalObserver
 from imsmediasec.agent.passing import endpoint_of
 from imsmediasec.agent.report import write_report
@@ -48,6 +48,7 @@ In the softphone: outbound proxy = what the agent prints, SRTP = off.
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="TOML file; options override it.")
 @click.option("--listen", metavar="HOST:PORT", help="Where the softphone sends its SIP [default: 127.0.0.1, any port].")
 @click.option("--network", metavar="HOST:PORT", help="Our address towards the network [default: 127.0.0.1, any port].")
+@click.option("--media-ports", metavar="FIRST-LAST", help="Ports for media towards the network [default: any].")
 @click.option("--outbound", metavar="SIP-URI", help="Next hop for new requests: P-CSCF, registrar, proxy.")
 @click.option("--softphone", metavar="SIP-URI", help="Softphone that takes calls nobody registered for.")
 @click.option(
@@ -63,6 +64,7 @@ def agent(
     config: Path | None,
     listen: str | None,
     network: str | None,
+    media_ports: str | None,
     outbound: str | None,
     softphone: str | None,
     signalling: str | None,
@@ -79,7 +81,7 @@ def agent(
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING)
     try:
         settings = read_config(config) if config is not None else AgentConfig()
-        settings = _override(settings, listen, network, outbound, softphone, signalling, secure_forking)
+        settings = _override(settings, listen, network, media_ports, outbound, softphone, signalling, secure_forking)
         if report_dir is not None:
             _check_folder(report_dir)
         asyncio.run(_run_agent(settings, report_dir, plain_output))
@@ -112,6 +114,7 @@ def _override(
     settings: AgentConfig,
     listen: str | None,
     network: str | None,
+    media_ports: str | None,
     outbound: str | None,
     softphone: str | None,
     signalling: str | None,
@@ -124,6 +127,8 @@ def _override(
         if network is not None:
             host, port = address(network)
             settings = replace(settings, network_host=host, network_port=port)
+        if media_ports is not None:
+            settings = replace(settings, media_ports=port_range(media_ports))
         if outbound is not None:
             hop = endpoint_of(outbound)
             settings = replace(settings, outbound=hop, network_protocol=hop.protocol)
@@ -131,7 +136,7 @@ def _override(
             endpoint_of(softphone)
             settings = replace(settings, softphone=softphone)
     except MediaSecurityError as error:
-        raise LocalError(f"an address cannot be read: {error.reason}") from None
+        raise LocalError(f"an option cannot be read: {error.reason}") from None
     if signalling is not None:
         settings = replace(settings, signalling=ims.Hop(signalling))
     if secure_forking is not None:
