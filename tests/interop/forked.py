@@ -288,7 +288,7 @@ class Network:
     def wait_ringing(self, since: int) -> None:
         """Until the caller has a 180 or 183 of every terminal among the messages from number `since` on.
 
-        An answer given earlier could meet a 180 that Kamailio has not seen yet: it does not cancel such a branch.
+        An answer given earlier can cross a 180 at Kamailio, which then does not cancel that branch (FACTS.md).
         """
         self.caller.wait(lambda w: len(ringing(w.messages[since:])) == len(self.bobs))
 
