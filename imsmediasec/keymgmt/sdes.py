@@ -86,11 +86,14 @@ def answer_to(
     params = _negotiated(accepted.params)
     written = tuple(name for name in accepted.session_params if name in _NEGOTIATED)
     if reuse is not None and reuse.suite is accepted.suite and _same(_negotiated(reuse.params), params):
-        return replace(reuse, tag=accepted.tag)
+        return replace(reuse, tag=accepted.tag, suite_name=accepted.suite_name)
     fresh = new_crypto(accepted.tag, accepted.suite, policy, random)
     if share_a_key(fresh, (accepted,)):  # 7.1.2: never the offerer's key
         raise LocalError("the random source gave the offerer's key", clause="RFC 4568 7.1.2")
-    return replace(fresh, session_params=written, params=params) if written else fresh
+    if written or accepted.suite_name != fresh.suite_name:
+        # Whoever offers an old spelling of the suite looks for it in the answer.
+        return replace(fresh, suite_name=accepted.suite_name, session_params=written, params=params)
+    return fresh
 
 
 def match_answer(

@@ -1,0 +1,60 @@
+"""Dialogs, streams and plans."""
+
+import pytest
+
+from imsmediasec.errors import LocalError
+from imsmediasec.negotiation.dialog import Dialog, Form, MediaPlan, Stream
+from imsmediasec.negotiation.exchange import ExchangeInput, ExchangeState
+from imsmediasec.negotiation.forking import ForkInput, ForkPhase
+from imsmediasec.sdp.crypto import CryptoAttribute
+
+CRYPTO = CryptoAttribute.parse_value(f"1 X inline:{'A' * 40}")
+
+
+def test_exchange() -> None:
+    """A step that the table has is taken; any other raises and changes nothing."""
+    d = Dialog(id="d")
+    assert d.can(ExchangeInput.SEND_OFFER) and not d.can(ExchangeInput.SEND_ANSWER)
+    d.step(ExchangeInput.SEND_OFFER)
+    with pytest.raises(LocalError, match="send-offer while the exchange is local-offer"):
+        d.step(ExchangeInput.SEND_OFFER)
+    assert d.exchange is ExchangeState.LOCAL_OFFER
+
+
+@pytest.mark.parametrize("to_invite", [True, False])
+def test_answer_received(to_invite: bool) -> None:
+    """The offer is closed; it is remembered whether it was the INVITE's."""
+    d = Dialog(id="d", exchange=ExchangeState.LOCAL_OFFER)
+    d.answer_received(to_invite=to_invite)
+    assert (d.exchange, d.local_offer, d.answered_invite) == (ExchangeState.STABLE, None, to_invite)
+
+
+def test_fork_phase() -> None:
+    """Without keys there is no phase; with one the table decides."""
+    d = Dialog(id="d")
+    d.move(ForkInput.TAKES_CALL)
+    assert d.phase is None
+    d.phase = ForkPhase.EARLY_SHARED
+    d.move(ForkInput.TAKES_CALL)
+    assert d.phase is ForkPhase.LIVE_SHARED
+    with pytest.raises(LocalError, match="takes-call in fork phase live-shared"):
+        d.move(ForkInput.TAKES_CALL)
+    assert d.phase is ForkPhase.LIVE_SHARED
+
+
+def test_stream() -> None:
+    """Protected means a key in each direction."""
+    stream = Stream(index=0, mid=None, media_type="audio", form=Form.SECURE, local=CRYPTO)
+    assert not stream.protected
+    stream.remote = CRYPTO
+    assert stream.protected
+
+
+def test_plan_answered() -> None:
+    """An answered plan is a new one; refusing it drops the peer's key."""
+    plan = MediaPlan(form=Form.SECURE, proto="RTP/SAVP", mid="a", media_type="audio", remote=CRYPTO)
+    taken = plan.answered(form=plan.form, local=CRYPTO, transport=("x", 1))
+    assert (taken.remote, taken.local, taken.local_transport, taken.mid) == (CRYPTO, CRYPTO, ("x", 1), "a")
+    assert plan.local is None
+    refused = plan.answered(form=Form.REFUSED, local=None, transport=("x", 0))
+    assert (refused.form, refused.remote) == (Form.REFUSED, None)
