@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from imsmediasec import events
 from imsmediasec.keymgmt import sdes
 from imsmediasec.negotiation.dialog import Dialog, Form, MediaPlan, Stream
-from imsmediasec.negotiation.forking import LIVE, SHARED, ForkInput, ForkPhase, gate_of
+from imsmediasec.negotiation.forking import SHARED, ForkInput, ForkPhase, gate_of
 from imsmediasec.negotiation.ledger import KeyLedger
 from imsmediasec.negotiation.timers import Timer, TimerQueue
 from imsmediasec.policy import SecurityPolicy
@@ -43,7 +43,6 @@ class Agreement:
             lost = lost or lost_here
             asks = lost_here and policy.on_protection_lost is OnFailure.ASK
             stream.asks = stream.form is Form.PLAIN and (stream.asks or asks or policy.asks_about(stream.media_type))
-            d.awaiting_decision = d.awaiting_decision or (stream.asks and not d.unprotected_accepted)
         self._settle_phase(d, policy)
         self.set_gates(d)
         return lost
@@ -151,5 +150,5 @@ class Agreement:
         else:
             d.move(ForkInput.INVITE_KEY_AGREED if shared else ForkInput.FRESH_KEY_AGREED)
         assert d.phase is not None
-        if d.live and d.phase in LIVE and d.phase not in SHARED:
-            d.awaiting_decision = any(stream.asks for stream in d.streams.values()) and not d.unprotected_accepted
+        if d.phase not in SHARED:
+            d.exposed = False

@@ -133,10 +133,23 @@ class Dialog:
     """By policy or the user's word, media flows though B7 is not met."""
     unprotected_accepted: bool = False
     """The user has decided to go on without protection."""
-    awaiting_decision: bool = False
+    exposed: bool = False
+    """B7 cannot be met here, and the user has to decide about it."""
     reoffer_sent: bool = False
     """A callee's one re-offer to a caller that did not re-key."""
     peer: PeerAssertions | None = None
+
+    @property
+    def asks_unprotected(self) -> bool:
+        """Media waits for the user's word on going on without protection."""
+        if self.unprotected_accepted or self.phase is ForkPhase.RETIRED:
+            return False
+        return any(stream.asks for stream in self.streams.values())
+
+    @property
+    def awaiting_decision(self) -> bool:
+        """The user is asked: go on, or end it?"""
+        return self.asks_unprotected or (self.exposed and self.phase is not ForkPhase.RETIRED)
 
     def step(self, what: ExchangeInput) -> None:
         """Move the exchange. Raises LocalError if the table has no such row."""

@@ -110,19 +110,17 @@ class Enforcement:
         d = self._call.known(dialog)
         if not d.awaiting_decision:
             raise LocalError(f"dialog {dialog}: no decision is asked for")
-        d.awaiting_decision = False
-        unprotected = [stream for stream in d.streams.values() if stream.asks]
-        if unprotected and not d.unprotected_accepted:
-            d.unprotected_accepted = go_on
-            if go_on:
-                self._call.set_gates(d)
-            else:
-                self._call.fail(d, NoCommonSecurity(f"the user does not want {unprotected[0].media_type} unprotected"))
-                self._call.retire(d, DialogExit.BYE)
-        elif go_on:
-            self._give_in(d)
-        else:
+        if go_on:
+            d.unprotected_accepted = d.unprotected_accepted or d.asks_unprotected
+            d.exposure_accepted = d.exposure_accepted or d.exposed
+            d.exposed = False
+            self._call.set_gates(d)
+            self._call.changed()
+        elif d.exposed:
             self._end_exposed(d)
+        else:
+            self._call.fail(d, NoCommonSecurity("the user does not want this call unprotected"))
+            self._call.retire(d, DialogExit.BYE)
 
     def enforcing(self, d: Dialog) -> bool:
         """True if media of this dialog has to wait for a key that no other terminal holds."""
@@ -142,16 +140,13 @@ class Enforcement:
     def _exposed(self, d: Dialog) -> None:
         """B7 cannot be met in this dialog: do what the policy says."""
         on_exposed = self._call.policy.on_exposed
-        if d.awaiting_decision or on_exposed is OnFailure.ASK:
-            d.awaiting_decision = True
-        elif on_exposed is OnFailure.REFUSE:
+        if on_exposed is OnFailure.REFUSE:
             self._end_exposed(d)
+            return
+        if on_exposed is OnFailure.ASK:
+            d.exposed = True
         else:
-            self._give_in(d)
-        self._call.changed()
-
-    def _give_in(self, d: Dialog) -> None:
-        d.exposure_accepted = True
+            d.exposure_accepted = True
         self._call.set_gates(d)
         self._call.changed()
 

@@ -190,8 +190,8 @@ def _warnings(
                 index=status.index,
             )
     if dialog.awaiting_decision:
-        asks = any(stream.asks for stream in dialog.streams.values()) and not dialog.unprotected_accepted
-        what = "this call is not protected" if asks else "other terminals may hold the key of this call"
+        unprotected, exposed = "this call is not protected", "other terminals may hold the key of this call"
+        what = unprotected if dialog.asks_unprotected else exposed
         yield SecurityWarning(code="decision-needed", text=f"{what}: go on (y) or end it (n)?")
     elif dialog.exposure_accepted and fork_state is not ForkState.CONFIRMED:
         yield SecurityWarning(code="exposed", text="terminals that did not take the call may hold its key")
