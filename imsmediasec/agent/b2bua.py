@@ -154,11 +154,12 @@ class BackToBack:
         transaction: ServerTransaction,
         *,
         edit: Callable[[SipMessage], None] | None = None,
-        on_response: Callable[[SipMessage, SipMessage], None] | None = None,
+        on_response: Callable[[SipMessage, SipMessage], bool] | None = None,
     ) -> None:
         """Hand a request on to the other half, and its responses back.
 
-        `edit` gets the outgoing request, `on_response` what came and what goes back, both to change.
+        `edit` gets the outgoing request, `on_response` what came and what goes back, both to change. If that
+        returns False, nothing goes back.
         """
         half = dialog.half(face.other)
         out = pass_request(transaction.request, half)
@@ -175,9 +176,8 @@ class BackToBack:
             if target is not None and transaction.method in ("INVITE", "UPDATE", "SUBSCRIBE"):
                 half.remote_target = target
             self.contacts.exchange(back, face, keep=response.status >= 300)
-            if on_response is not None:
-                on_response(response, back)
-            self.respond(face, transaction, back)
+            if on_response is None or on_response(response, back):
+                self.respond(face, transaction, back)
 
         transaction.user_data = self.send(face.other, out, self.hop(half, out), respond)
 

@@ -24,6 +24,7 @@ from imsmediasec.agent.own_requests import OwnRequests
 from imsmediasec.agent.passing import next_hop, pass_request, pass_response
 from imsmediasec.agent.retargeting import REDIRECT_PATIENCE, UNKNOWN, at_least_as_strict, forwarded_to
 from imsmediasec.agent.server_transaction import ServerTransaction
+from imsmediasec.agent.session_timer import SessionTimer
 from imsmediasec.agent.sip_dialog import Face, SipDialog, sequence_of, tag_of
 from imsmediasec.sip import NameAddr, SipMessage, parse_option_tags, replace_session_description, session_description
 
@@ -64,6 +65,7 @@ class CallDialog:
     """Our own key has to change, whoever has seen it."""
     waiting: deque[tuple[Face, ServerTransaction]] = field(default_factory=deque)
     """Requests of the softphone that came during an exchange of our own."""
+    timer: SessionTimer | None = None
     gone: bool = False
 
 
@@ -319,6 +321,7 @@ class Call:
         self.core.contacts.exchange(back, face)
         if response.status >= 200:
             d.last_success = back
+            self.note_timer(d, self._server.request, response, face)
         self.core.respond(face, self._server, back)
 
     def _response_unusable(self, d: CallDialog, response: SipMessage, error: ims.MediaSecurityError) -> None:
@@ -418,6 +421,7 @@ class Call:
             return
         half = dialog.half(face.other)
         out = pass_request(ack, half)
+        self.core.contacts.exchange(out, face.other)
         try:
             sdp = session_description(ack)
             if sdp is not None:
@@ -448,18 +452,29 @@ class Call:
         elif sdp is not None:
             self._exchange_in_dialog(face, d, transaction, sdp)
         else:
-            self.core.pass_in_dialog(face, dialog, transaction)
+
+            def responded(response: SipMessage, back: SipMessage) -> bool:
+                self.note_timer(d, request, response, face)
+                return True
+
+            self.core.pass_in_dialog(face, dialog, transaction, on_response=responded)
+
+    def note_timer(self, d: CallDialog, request: SipMessage, response: SipMessage, asker: Face) -> None:
+        """Note what a response to a request from `asker` says of the session timer (RFC 4028 7.2)."""
+        if request.method in ("INVITE", "UPDATE") and 200 <= response.status < 300:
+            d.timer = SessionTimer.agreed(response, asker)
 
     def _bye_received(self, face: Face, d: CallDialog, transaction: ServerTransaction) -> None:
         assert d.sip is not None
         self.negotiation.dialog_ended(dialog=d.id, now=self.now)
         self._pump()
 
-        def done(response: SipMessage, back: SipMessage) -> None:
+        def done(response: SipMessage, back: SipMessage) -> bool:
             d.gone = True
             self.media.forget(d.id)
             if d is self._taken or all(other.gone for other in self.dialogs.values()):
                 self.close()
+            return True
 
         self.core.pass_in_dialog(face, d.sip, transaction, on_response=done)
 
@@ -475,7 +490,8 @@ class Call:
         if (
             face is Face.NETWORK
             and sdp is not None
-            and not request.has("Session-Expires")
+            # What may be the peer's refresh of the session has to reach a softphone that waits for it.
+            and (not request.has("Session-Expires") or (d.timer is not None and d.timer.refresher is Face.PHONE))
             and self.media.is_rekey(sdp, d.id)
         ):
             self._own.answer_rekey(d, transaction, sdp)
@@ -496,29 +512,38 @@ class Call:
             if converted is not None:
                 replace_session_description(out, converted)
 
-        def responded(response: SipMessage, back: SipMessage) -> None:
+        def responded(response: SipMessage, back: SipMessage) -> bool:
             if response.status < 200:
                 back.set_body(b"")
-                return
-            if not invite or response.status >= 300:
-                d.busy = False
-            if invite and response.status < 300:
-                if self._repeated(face.other, d):
-                    return
-                d.last_success = back
+                return True
             if response.status >= 300:
+                d.busy = False
                 self._offer_refused(face, d, response)
                 self._continue(d)
-                return
+                return True
+            if invite and (d.ack is not None or d.last_success is not None):  # it came before
+                if d.ack is not None:
+                    self.core.send_ack(face.other, *d.ack)
+                elif d.last_success is not None:
+                    self.core.respond(face, transaction, d.last_success)
+                return False
+            self.note_timer(d, request, response, face)
             answer = session_description(response)
             try:
                 if answer is not None:
                     replace_session_description(back, self.convert(face.other, d, answer, response))
             except ims.MediaSecurityError as error:
+                self.core.answer(face, transaction, error.sip_status_hint or 488, reason=error.reason)
+                if invite:
+                    self._own.acknowledge(d, None, face=face.other)
                 self.end(d, error)
-                return
-            if not invite:
+                return False
+            if invite:
+                d.last_success = back
+            else:
+                d.busy = False
                 self._continue(d)
+            return True
 
         self.core.pass_in_dialog(face, d.sip, transaction, edit=edit, on_response=responded)
 

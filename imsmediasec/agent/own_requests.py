@@ -179,12 +179,10 @@ class OwnRequests:
             raise failure
         call.media.remember_remote(d.id, sdp)
         answer = call.media.answer_alone(d.id, call.now)
-        response = SipMessage.response_to(
-            request,
-            200,
-            headers=[("Contact", self._contact(d, Face.NETWORK)), ("Allow", _ALLOW)],
-            body=answer,
-        )
+        headers = [("Contact", self._contact(d, Face.NETWORK)), ("Allow", _ALLOW)]
+        if d.timer is not None and request.has("Session-Expires"):
+            headers += [("Require", "timer"), d.timer.header(Face.NETWORK)]
+        response = SipMessage.response_to(request, 200, headers=headers, body=answer)
         if request.method == "INVITE":
             timer = call.core.loop.call_later(_T1, self._again, d.id, _T1)
             self._unacknowledged[d.id] = _Unacknowledged(transaction, response, timer)
@@ -264,6 +262,8 @@ class OwnRequests:
         ]
         if method in ("INVITE", "UPDATE"):
             headers += [("Contact", self._contact(d, face)), ("Allow", _ALLOW)]
+            if d.timer is not None:
+                headers += [("Supported", "timer"), d.timer.header(face.other)]
         headers += extra
         return SipMessage.request(method, half.remote_target, headers, body)
 

@@ -14,7 +14,7 @@ from imsmediasec import suites
 from imsmediasec.agent import SecureForking
 from imsmediasec.agent.sip_dialog import Face
 
-from .agent_kit import NetworkAgent, RawPhone, rtp_of, warning
+from .agent_kit import NetworkAgent, RawPhone, assert_protected, connect, rtp_of, warning
 from .conftest import Lab
 from .peers.raw import RawUa, audio_port, header, status
 from .wire import Key, crypto_lines, is_clear_rtcp
@@ -125,6 +125,54 @@ def test_bad_answer_to_our_rekey(lab: Lab, kind: str) -> None:
     assert fault in agent.wait_failure()
     agent.wait_ended()
     assert all(len(d.payload) <= 12 + 10 for d in rtp_of(capture, agent.media_ports))
+
+
+def established(lab: Lab) -> tuple[NetworkAgent, RawPhone, RawUa, Key, int]:
+    """A call (OFFERLESS) between a raw softphone and a raw peer."""
+    peer = lab.raw()
+    agent = lab.start(NetworkAgent, suite=CM_128)
+    phone = lab.start(RawPhone, agent, peer.uri)
+    key = Key.fresh()
+    port, _ = connect(phone, peer, key)
+    return agent, phone, peer, key, port
+
+
+@pytest.mark.parametrize("kind", ["unoffered suite", "no key", "own key echoed", "AVP for SAVP", "garbage"])
+def test_bad_answer_to_the_softphones_reinvite(lab: Lab, kind: str) -> None:
+    """The softphone gets an error in place of the 200, nothing of the peer's SDP, and the call ends."""
+    agent, phone, peer, _, port = established(lab)
+    capture = lab.capture(*agent.media_ports)
+    number = phone.request("INVITE", phone.sdp(None, "sendonly"))
+    again = peer.receive("INVITE")
+    make, fault = BAD_ANSWERS[kind]
+    peer.respond(again, 200, make(peer, crypto_lines(again)[0]))
+    final = phone.final("INVITE")
+    assert status(final) == 488
+    assert fault in warning(final)
+    assert not crypto_lines(final)
+    phone.request("ACK", cseq=number)
+    peer.receive("ACK")
+    peer.receive("BYE")
+    phone.receive("BYE")
+    phone.play(None, port, 100, 10)
+    assert not rtp_of(capture, agent.media_ports)
+
+
+@pytest.mark.parametrize("kind", ["no key", "unknown suite", "AVP", "key too short", "garbage"])
+def test_bad_offer_within_the_call(lab: Lab, kind: str) -> None:
+    """488, and the call goes on as it was; the softphone sees nothing of it."""
+    agent, phone, peer, key, port = established(lab)
+    capture = lab.capture(*agent.media_ports)
+    make, _ = BAD_OFFERS[kind]
+    number = peer.request("INVITE", make(peer, ""))
+    final = peer.final("INVITE")
+    assert status(final) == 488
+    peer.request("ACK", cseq=number)
+    phone.play(None, port, 100, 10)
+    peer.play(key, audio_port(agent.sip(Face.NETWORK, "ACK", incoming=False)[0]), 100, 10)
+    assert len(phone.heard()) == 10
+    assert assert_protected(capture, agent).sent.total() == 10
+    assert not agent.sip(Face.PHONE, "INVITE", incoming=False)
 
 
 # Stock peers

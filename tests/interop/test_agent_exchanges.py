@@ -522,6 +522,70 @@ def test_session_timer(lab: Lab) -> None:
     assert len(agent.keys(SEND)) == 1
 
 
+@pytest.mark.parametrize("refresher", ["uac", "uas"])
+def test_session_timer_outlives_our_rekey(lab: Lab, refresher: str) -> None:
+    """Our re-INVITE names the timer as it was agreed: without that it would be off (RFC 4028 7.4, 9)."""
+    peer = lab.raw()
+    agent = lab.start(NetworkAgent, **REKEY)
+    phone = lab.start(RawPhone, agent, peer.uri)
+    timer = f"Session-Expires: 1800;refresher={refresher}\r\n"
+    connect(phone, peer, Key.fresh(), headers="Supported: timer\r\n" + timer, peer_headers="Require: timer\r\n" + timer)
+    again = peer.receive("INVITE")
+    assert header(again, "Session-Expires") == f"1800;refresher={refresher}"
+    assert header(again, "Supported") == "timer"
+
+
+@pytest.mark.parametrize("refresher", ["uac", "uas"])
+def test_peers_rekey_with_a_session_timer(lab: Lab, refresher: str) -> None:
+    """Where the softphone refreshes (uac), the agent answers alone; one that waits for a refresh gets to see it."""
+    peer = lab.raw()
+    agent = lab.start(NetworkAgent, suite=CM_128)
+    phone = lab.start(RawPhone, agent, peer.uri)
+    timer = f"Session-Expires: 1800;refresher={refresher}\r\n"
+    connect(phone, peer, Key.fresh(), headers="Supported: timer\r\n" + timer, peer_headers="Require: timer\r\n" + timer)
+    theirs = f"Session-Expires: 1800;refresher={'uas' if refresher == 'uac' else 'uac'}\r\n"
+    number = peer.request("INVITE", peer.sdp(Key.fresh()), headers="Supported: timer\r\n" + theirs)
+    if refresher == "uas":
+        phone.respond(phone.receive("INVITE"), 200, phone.sdp(None), headers="Require: timer\r\n" + theirs)
+    final = peer.final("INVITE")
+    assert header(final, "Session-Expires") == theirs.strip().partition(": ")[2]
+    peer.request("ACK", cseq=number)
+    agent.witness.wait(lambda w: len(agent.keys(RECEIVE)) == 2)
+
+
+def test_repeated_2xx_to_a_reinvite(lab: Lab) -> None:
+    """The peer's 200 comes twice, before the softphone's ACK and after it: converted each time, and acknowledged."""
+    _agent, phone, peer, key, _port, _ = raw_call(lab)
+    number = phone.request("INVITE", phone.sdp(None, "sendonly"))
+    theirs, answer = peer.receive("INVITE"), peer.sdp(key, "recvonly")
+    seen = len(phone.messages)
+    for _ in range(2):
+        peer.respond(theirs, 200, answer)
+        phone.final("INVITE")
+    phone.request("ACK", cseq=number)
+    peer.receive("ACK")
+    peer.respond(theirs, 200, answer)
+    peer.receive("ACK")
+    finals = [m for m in phone.messages[seen:] if status(m) == 200]
+    assert len(finals) == 2
+    assert len({audio_port(m) for m in finals}) == 1
+    assert not any(crypto_lines(m) or "SAVP" in m for m in finals)
+
+
+def test_repeated_2xx_of_the_softphone(lab: Lab) -> None:
+    """The same the other way round: no plain SDP, nor the softphone's own port, goes to the peer."""
+    agent, phone, peer, key, _port, _ = raw_call(lab)
+    number = peer.request("INVITE", peer.sdp(key, "sendonly"))
+    theirs, answer = phone.receive("INVITE"), phone.sdp(None, "recvonly")
+    for _ in range(2):
+        phone.respond(theirs, 200, answer)
+        final = peer.final("INVITE")
+        assert len(crypto_lines(final)) == 1
+        assert audio_port(final) in agent.media_ports
+    peer.request("ACK", cseq=number)
+    phone.receive("ACK")
+
+
 # The end of calls
 
 
