@@ -29,15 +29,18 @@ class Stoppable(Protocol):
         """End it."""
 
 
+ALONE = ("test_fork_latency", "test_fork_series", "test_agent_load")
 P = TypeVar("P", bound=Stoppable)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder is marked `interop`."""
+    """Everything in this folder is marked `interop`; what measures time or load runs `alone`, after the rest."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker("interop")
+            if item.path.stem in ALONE:
+                item.add_marker("alone")
 
 
 class Lab:
