@@ -113,6 +113,12 @@ class Result:
     silent: int = 0
     """Streams and directions of which nothing arrived at all."""
 
+    def __iadd__(self, other: Result) -> Result:
+        for name in ("sent", "lost", "stray", "late_slots", "slots", "silent"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.delays += other.delays
+        return self
+
     @property
     def loss(self) -> float:
         return self.lost / self.sent if self.sent else 0.0
