@@ -180,7 +180,12 @@ async def _run_agent(settings: AgentConfig, report_dir: Path | None, plain_outpu
 
 def _decide(running: Agent) -> None:
     """A line on the terminal: the user's word where a call asks "go on or end it?"."""
-    word = sys.stdin.readline().strip().lower()
+    if os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+        return  # in the background: what is typed is for somebody else
+    line = sys.stdin.readline()
+    if not line:
+        asyncio.get_running_loop().remove_reader(sys.stdin)
+    word = line.strip().lower()
     if word in ("y", "yes", "n", "no"):
         for call in list(running.core.calls.values()):
             call.decide(go_on=word.startswith("y"))
