@@ -37,7 +37,7 @@ class Agreement:
         for index, plan in enumerate(plans):
             stream = d.streams.get(index)
             if stream is None:
-                stream = Stream(index=index, mid=plan.mid, media_type=plan.media_type, form=plan.form)
+                stream = Stream(index=index, mid=plan.mid, media_type=plan.media_type, form=Form.PASS)
                 d.streams[index] = stream
             lost_here = self._reach_line(d, stream, plan, now)
             lost = lost or lost_here

@@ -58,7 +58,8 @@ class Call:
     def adopt(self, policy: SecurityPolicy) -> None:
         """Let this policy hold from now on. Raises LocalError if it requires what the SRTP layer cannot run."""
         effective = policy.for_emergency() if self._emergency else policy
-        _check_available(effective)
+        if not self._emergency:
+            _check_available(effective)
         suites = sdes.usable_suites(effective, self.capabilities)
         if not suites and Requirement.REQUIRED in (effective.requirement, *effective.requirement_by_media.values()):
             wanted = ", ".join(suite.name for suite in policy.suites)

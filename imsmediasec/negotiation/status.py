@@ -141,8 +141,7 @@ def _holders(
 ) -> tuple[KeyHolder, ...]:
     found: dict[tuple[HolderKind, str], tuple[Direction, ...]] = {}
     for direction, crypto in ((Direction.SEND, stream.local), (Direction.RECEIVE, stream.remote)):
-        if crypto is None:
-            continue
+        assert crypto is not None
         ends = HolderKind.TRUSTED_MIDDLE if middle else HolderKind.TERMINATING_ENTITY
         holders = [(ends, identity.uri or "unknown")]
         for kind in _shared_with(crypto, ledger):
@@ -162,9 +161,7 @@ def _holders(
 def _shared_with(crypto: CryptoAttribute, ledger: KeyLedger) -> list[HolderKind]:
     """Who else has these keys, by what is recorded of them."""
     disclosures = ledger.disclosures(crypto)
-    if not disclosures:
-        return []
-    kinds = [HolderKind.SIGNALLING_PATH]
+    kinds = [HolderKind.SIGNALLING_PATH] if disclosures else []
     if Hop.UNPROTECTED in [disclosure.hop for disclosure in disclosures]:
         kinds.append(HolderKind.SIGNALLING_LISTENERS)
     if None in [disclosure.dialog for disclosure in disclosures]:

@@ -50,6 +50,21 @@ def test_stream() -> None:
     assert stream.protected
 
 
+def test_decisions() -> None:
+    """What is undecided is asked about as long as the dialog lives."""
+    d = Dialog(id="d", phase=ForkPhase.LIVE_SHARED)
+    assert not d.awaiting_decision
+    d.streams[0] = Stream(index=0, mid=None, media_type="audio", form=Form.PLAIN, asks=True)
+    assert d.asks_unprotected and d.awaiting_decision
+    d.unprotected_accepted = True
+    assert not d.asks_unprotected and not d.awaiting_decision
+    d.exposed = True
+    assert d.awaiting_decision
+    d.phase = ForkPhase.RETIRED
+    d.unprotected_accepted = False
+    assert not d.asks_unprotected and not d.awaiting_decision
+
+
 def test_plan_answered() -> None:
     """An answered plan is a new one; refusing it drops the peer's key."""
     plan = MediaPlan(form=Form.SECURE, proto="RTP/SAVP", mid="a", media_type="audio", remote=CRYPTO)
