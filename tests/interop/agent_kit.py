@@ -139,8 +139,12 @@ class NetworkAgent(TestAgent):
         """Packet counters of all relays of all calls so far."""
         return [relay for call in self.witness.calls for relay in call.media.counters.values()]
 
-    def stop(self) -> None:
+    def end(self) -> None:
+        """End the agent, but keep its ports from others as long as the test looks at them."""
         super().stop()
+
+    def stop(self) -> None:
+        self.end()
         self.block.release()
 
 

@@ -652,7 +652,7 @@ def test_agent_stopped_in_mid_call(lab: Lab) -> None:
     agent.witness.wait_confirmed()
     capture.wait_packets(TALK, agent.media_ports, bob.media_ports)
     ports = agent.media_ports
-    agent.stop()
+    agent.end()
     bob.wait_event("CALL_CLOSED")
     alice.wait_state("DISCONNECTED")
     alice.stop()
