@@ -51,7 +51,7 @@ class Party:
             local_identity="sip:self@ims.example",
             remote_target=target,
             signalling=signalling,
-            random=random or counter(1 if side is ims.Side.UAC else 2**39),
+            random=random or counter(1 if side is ims.Side.UAC else 2**31),
         )
         self.now = 0.0
         self.events: list[ims.Event] = []

@@ -14,7 +14,7 @@ import os
 from typing import TypeVar
 
 from imsmediasec import events
-from imsmediasec.errors import LocalError, MediaSecurityError, PeerMisbehaved
+from imsmediasec.errors import LocalError, MediaSecurityError, NoCommonSecurity, PeerMisbehaved
 from imsmediasec.keymgmt import sdes
 from imsmediasec.negotiation.call import Call
 from imsmediasec.negotiation.dialog import Dialog, LocalOffer
@@ -155,6 +155,10 @@ class Negotiation:
             streams=d.streams,
             fresh=d.phase in SHARED and self.side is Side.UAC,
         )
+        try:
+            check_required(plans, call.policy)
+        except NoCommonSecurity as error:
+            raise LocalError(f"dialog {dialog}: {error.reason}; refuse the offer") from None
         d.step(ExchangeInput.SEND_ANSWER)
         d.remote_plan = None
         for plan in plans:
