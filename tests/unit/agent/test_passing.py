@@ -126,3 +126,12 @@ def test_uris_that_lead_nowhere(uri: str, status: int) -> None:
     with pytest.raises(MalformedInput) as caught:
         endpoint_of(uri)
     assert caught.value.sip_status_hint == status
+
+
+def test_where_tls_is_usual_nothing_else_is_used() -> None:
+    """An agent that is told TLS sends nothing in clear because a URI says so."""
+    assert endpoint_of("sip:b@host", TLS) == Endpoint(protocol=TLS, host="host", port=5061)
+    assert endpoint_of("sip:b@host;transport=tls", TLS).protocol is TLS
+    with pytest.raises(MalformedInput, match="this agent speaks TLS only"):
+        endpoint_of("sip:b@host;transport=tcp", TLS)
+    assert endpoint_of("sip:b@host;transport=tcp", UDP).protocol is TCP
