@@ -6,11 +6,13 @@ Edits addresses only; what protects the media is the business of `imsmediasec.ne
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from imsmediasec.media.relay import Address
 from imsmediasec.sdp import MediaDescription, SessionDescription, profiles
 
-# Each of these could lead media round the relay, or promise what it does not do (RFC 3605, 5761, 8839, 9143).
+# Each of these could lead media round the relay, or promise what it does not do (RFC 3605, 4570, 5760, 5761, 6947,
+# 7006, 8839, 9143, TS 29.079).
 _MEDIA_ATTRIBUTES = (
     "rtcp",
     "rtcp-mux",
@@ -23,10 +25,19 @@ _MEDIA_ATTRIBUTES = (
     "ice-options",
     "ice-mismatch",
     "bundle-only",
+    "source-filter",
+    "multicast-rtcp",
+    "altc",
+    "ccap",
+    "visited-realm",
+    "secondary-realm",
 )
-_SESSION_ATTRIBUTES = ("group", "ice-ufrag", "ice-pwd", "ice-options", "ice-lite")
+_SESSION_ATTRIBUTES = ("group", "ice-lite", *_MEDIA_ATTRIBUTES)
 # What the security layer puts in; a softphone that speaks plain RTP must not see it.
 _SECURITY_ATTRIBUTES = ("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", "tcap", "acap", "pcfg", "acfg")
+_SESSION_SECURITY_ATTRIBUTES = ("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", "tcap", "acap")
+
+_PORT = re.compile(r"[0-9]{1,5}\Z")
 
 
 def is_relayed(media: MediaDescription) -> bool:
@@ -41,7 +52,7 @@ def media_addresses(doc: SessionDescription, media: MediaDescription) -> tuple[A
         return None, None
     rtcp = (host, min(media.port + 1, 65535))
     written = (media.value("rtcp") or "").split()  # RFC 3605: port [nettype addrtype address]
-    if written and written[0].isascii() and written[0].isdigit() and 0 < int(written[0][:6]) < 65536:
+    if written and _PORT.match(written[0]) and 0 < int(written[0]) < 65536:
         other = _host(" ".join(written[1:4])) if len(written) == 4 else host
         rtcp = (other or host, int(written[0]))
     if media.has("rtcp-mux"):
@@ -50,7 +61,10 @@ def media_addresses(doc: SessionDescription, media: MediaDescription) -> tuple[A
 
 
 def lead_through(doc: SessionDescription, host: str, ports: dict[int, int]) -> None:
-    """Make every relayed m-line point to `host` and its port; the others keep their own address."""
+    """Make every relayed m-line point to `host` and its port; the others keep their own address.
+
+    Only the first c= line is read here; some softphones go by the last one. So no second one passes.
+    """
     where = f"IN {'IP6' if ':' in host else 'IP4'} {host}"
     own = {index: doc.connection(media) for index, media in enumerate(doc.media)}
     origin = (doc.session.line("o") or "").split(" ")
@@ -58,11 +72,15 @@ def lead_through(doc: SessionDescription, host: str, ports: dict[int, int]) -> N
         doc.session.replace_line("o", " ".join((*origin[:3], where)))
     if doc.session.line("c") is not None:
         doc.session.replace_line("c", where)
+    doc.session.keep_first_line("o")
+    doc.session.keep_first_line("c")
     doc.session.remove_attributes(*_SESSION_ATTRIBUTES)
     for index, media in enumerate(doc.media):
+        if profiles.is_rtp(media.proto):
+            media.keep_first_line("c")
+            media.remove_attributes(*_MEDIA_ATTRIBUTES)
         if index in ports:
             media.set_media(port=ports[index])
-            media.remove_attributes(*_MEDIA_ATTRIBUTES)
         if media.line("c") is not None or (doc.session.line("c") is None and index in ports):
             _set_connection(media, where if index in ports else own[index] or where)
         elif index not in ports and media.port and own[index] is not None:
@@ -75,10 +93,12 @@ def make_plain(doc: SessionDescription) -> None:
     for media in doc.media:
         if profiles.is_rtp(media.proto):
             media.remove_attributes(*_SECURITY_ATTRIBUTES)
+            media.remove_lines("k")
             media.set_media(proto=profiles.plain(media.proto))
             relayed = True
     if relayed:
-        doc.session.remove_attributes("key-mgmt", "fingerprint", "setup", "tls-id")
+        doc.session.remove_attributes(*_SESSION_SECURITY_ATTRIBUTES)
+        doc.session.remove_lines("k")
 
 
 def essence(sdp: str) -> str:

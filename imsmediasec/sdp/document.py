@@ -18,6 +18,8 @@ MAX_OCTETS = 262_144
 
 _VERSION = re.compile(r"v=0\r*(?=\n|\Z)")
 _BAD_LINE = re.compile(r"\n(?![a-z]=|\Z)")
+# Some readers take a lone CR for a line end: what stands behind it would be a line for them, and none for us.
+_LONE_CR = re.compile(r"\r(?![\r\n]|\Z)")
 # RFC 8866 5.14. More than one WSP and a trailing blank are seen from real peers and do no harm.
 _MEDIA = re.compile(
     r"m=([!-~]+)[ \t]+(\d{1,6})(?:/(\d{1,9}))?[ \t]+([!-~]+)((?:[ \t]+[!-~]+)*)[ \t]*\r?(?=\n|\Z)", re.ASCII
@@ -108,24 +110,31 @@ class Section:
         return True
 
     def remove_attributes(self, *names: str) -> int | None:
-        """Remove all lines of these attributes; the place of the first, or None if there was none."""
+        """Remove all lines of these attributes, their names in any case; the place of the first, or None if there
+        was none."""
         return self._cut(_attribute_lines(names))
 
     def remove_lines(self, kind: str) -> None:
         """Remove all lines ``kind=…``; the first line of the section stays."""
         self._cut(re.compile(rf"\n{kind}=[^\n]*"))
 
+    def keep_first_line(self, kind: str) -> None:
+        """Remove the lines ``kind=…`` behind the first of them."""
+        span = self._find(f"{kind}=")
+        if span is not None:
+            self._cut(re.compile(rf"\n{kind}=[^\n]*"), behind=span[1])
+
     def add_attributes(self, attributes: Iterable[str], at: int | None = None) -> None:
         """Add lines, each "name" or "name:value", at a place from `remove_attributes`, or at the end."""
         new = [_checked(f"a={attribute}") for attribute in attributes]
         self._insert(new, len(self._text) if at is None else at)
 
-    def _cut(self, lines: re.Pattern[str]) -> int | None:
+    def _cut(self, lines: re.Pattern[str], *, behind: int = 0) -> int | None:
         text = self._text
         first: int | None = None
         kept: list[str] = []
         start = 0
-        for match in lines.finditer(text):
+        for match in lines.finditer(text, behind):
             begin = match.start() + 1
             if first is None:
                 first = begin
@@ -268,6 +277,8 @@ class SessionDescription:
         text = data if isinstance(data, str) else bytes(data).decode("utf-8", "surrogateescape")
         if _VERSION.match(text) is None:
             raise MalformedInput("an SDP body begins with v=0", clause="RFC 8866 5.1", offset=0)
+        if text.count("\r") != text.count("\r\n") and (lone := _LONE_CR.search(text)) is not None:
+            raise MalformedInput("a CR within an SDP line", clause="RFC 8866 9", offset=lone.start())
         self = cls.__new__(cls)
         self._trailer = ""
         if "\0" in text or _BAD_LINE.search(text) is not None:
@@ -335,7 +346,7 @@ def _end_of_line(text: str, start: int) -> int:
 @lru_cache(maxsize=64)
 def _attribute_lines(names: tuple[str, ...]) -> re.Pattern[str]:
     """Lines of these attributes, each with the line feed before it (a plain prefix is what `re` finds fast)."""
-    return re.compile(rf"\na=(?:{'|'.join(map(re.escape, names))})(?=[:\r\n]|\Z)[^\n]*")
+    return re.compile(rf"\na=(?i:{'|'.join(map(re.escape, names))})(?=[:\r\n]|\Z)[^\n]*")
 
 
 def _checked(line: str) -> str:

@@ -51,6 +51,7 @@ def test_what_is_relayed(media: str, relayed: bool) -> None:
         (("c=IN IP4 192.0.2.1", "a=rtcp:5000 IN IP4"), 4000, 5000),
         (("c=IN IP4 192.0.2.1", "a=rtcp:0"), 4000, 4001),
         (("c=IN IP4 192.0.2.1", "a=rtcp:99999"), 4000, 4001),
+        (("c=IN IP4 192.0.2.1", "a=rtcp:0012345678"), 4000, 4001),
         (("c=IN IP4 192.0.2.1", "a=rtcp:x"), 4000, 4001),
         (("c=IN IP4 192.0.2.1", "a=rtcp:\u0661"), 4000, 4001),
         (("c=IN IP4 192.0.2.1", "a=rtcp:"), 4000, 4001),
@@ -195,3 +196,48 @@ def test_version() -> None:
     doc = sdp(*HEAD, "m=audio 4000 RTP/AVP 0")
     set_version(doc, 5, 6)
     assert text(doc)[1] == "o=- 5 6 IN IP4 192.0.2.1"
+
+
+def test_no_second_address_line_passes() -> None:
+    """Some softphones go by the last c= line of a section, we by the first."""
+    doc = sdp(
+        *HEAD,
+        "c=IN IP4 192.0.2.1",
+        "o=- 7 8 IN IP4 192.0.2.2",
+        "c=IN IP4 192.0.2.3",
+        "m=audio 4000 RTP/AVP 0",
+        "c=IN IP4 192.0.2.4",
+        "c=IN IP4 192.0.2.5",
+        "a=x",
+        "c=IN IP4 192.0.2.6",
+    )
+    lead_through(doc, "127.0.0.1", {0: 6000})
+    assert "192.0.2" not in str(doc)
+    assert text(doc)[-3:] == ["m=audio 6000 RTP/AVP 0", "c=IN IP4 127.0.0.1", "a=x"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a=RTCP:4009 IN IP4 192.0.2.9",
+        "a=Candidate:1 1 UDP 1 192.0.2.9 4000 typ host",
+        "a=altc:1 IP4 192.0.2.9 4000",
+        "a=ccap:1 IN IP4 192.0.2.9",
+        "a=visited-realm:1 x IN IP4 192.0.2.9 4000",
+        "a=source-filter: incl IN IP4 * 192.0.2.9",
+    ],
+)
+@pytest.mark.parametrize("port", [4000, 0])
+def test_other_ways_round(line: str, port: int) -> None:
+    """At session level too, in any case, and in streams that are out of use: a softphone may use them yet."""
+    doc = sdp(*HEAD, "c=IN IP4 192.0.2.1", line, f"m=audio {port} RTP/AVP 0", line)
+    lead_through(doc, "127.0.0.1", {0: 6000} if port else {})
+    assert "192.0.2.9" not in str(doc)
+
+
+def test_old_key_lines_go() -> None:
+    """k= and capabilities with keys, at both levels."""
+    key = "crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40
+    doc = sdp(*HEAD, "k=clear:x", f"a=acap:1 {key}", f"a={key}", "m=audio 4000 rtp/savp 0", "k=clear:y", f"a={key}")
+    make_plain(doc)
+    assert text(doc) == [*HEAD, "m=audio 4000 RTP/AVP 0"]

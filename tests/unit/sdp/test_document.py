@@ -247,3 +247,28 @@ def test_rewrite(end: str) -> None:
         with pytest.raises(ValueError):
             audio.rewrite(lines)
     assert audio.port == 2
+
+
+@pytest.mark.parametrize("line", ["a=x\rm=audio 1 RTP/AVP 0", "s=x\rc=IN IP4 192.0.2.9", "a=x\r y"])
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r\r\n", ""])
+def test_a_cr_within_a_line(line: str, end: str) -> None:
+    """Readers that take it for a line end would see a line that is none here."""
+    with pytest.raises(MalformedInput, match="CR within"):
+        SessionDescription.parse(f"v=0\r\nm=audio 4000 RTP/AVP 0\r\n{line}{end}")
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_keep_first_line(end: str) -> None:
+    """Lines of one kind behind the first go; all others stay."""
+    lines = ["v=0", "c=1", "t=0", "c=2", "m=audio 4000 RTP/AVP 0", "c=3", "c=4", "a=c=5", "c=6"]
+    doc = SessionDescription.parse(end.join(lines))
+    for section in (doc.session, doc.media[0]):
+        section.keep_first_line("c")
+        section.keep_first_line("b")
+    assert str(doc).split(end) == ["v=0", "c=1", "t=0", "m=audio 4000 RTP/AVP 0", "c=3", "a=c=5", ""]
+
+
+def test_attributes_are_removed_in_any_case() -> None:
+    doc = SessionDescription.parse("v=0\r\na=RTCP:1\r\na=Rtcp\r\na=rtcp:2\r\na=rtcp-mux\r\n")
+    doc.session.remove_attributes("rtcp")
+    assert str(doc) == "v=0\r\na=rtcp-mux\r\n"
