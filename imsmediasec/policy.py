@@ -115,6 +115,7 @@ class SecurityPolicy:
         """The same policy as far as an emergency call bears it: protected if possible, never blocked."""
         return replace(
             self,
+            scope=tuple(dict.fromkeys((*self.scope, Scope.END_TO_END))),
             requirement=Requirement.PREFERRED,
             requirement_by_media={},
             mki_length=None,

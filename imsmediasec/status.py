@@ -51,6 +51,8 @@ class HolderKind(Word):
     EARLY_DIALOG = "early-dialog"
     """A terminal that answered, but has not taken the call (yet)."""
     TRUSTED_MIDDLE = "trusted-middle"
+    ACCESS_EDGE = "access-edge"
+    """The operator's node at the edge of its network, which ends the protection (e2ae)."""
 
 
 @quick_init
@@ -112,6 +114,8 @@ class SecurityStatus:
     fork_state: ForkState
     warnings: tuple[SecurityWarning, ...]
     retargeted_to: tuple[str, ...] = ()
+    other_end: Identity | None = None
+    """Who the call is with; the `terminating_entity` itself unless the access edge ends the protection."""
 
     @property
     def protected(self) -> bool:

@@ -34,7 +34,9 @@ _MEDIA_ATTRIBUTES = (
 )
 _SESSION_ATTRIBUTES = ("group", "ice-lite", *_MEDIA_ATTRIBUTES)
 # What the security layer puts in; a softphone that speaks plain RTP must not see it.
-_SECURITY_ATTRIBUTES = ("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", "tcap", "acap", "pcfg", "acfg")
+_SECURITY_ATTRIBUTES = (
+    *("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", "tcap", "acap", "pcfg", "acfg", "3ge2ae"),
+)
 _SESSION_SECURITY_ATTRIBUTES = ("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", "tcap", "acap")
 
 _PORT = re.compile(r"[0-9]{1,5}\Z")

@@ -93,6 +93,8 @@ def verdict(status: ims.SecurityStatus | None) -> tuple[str, str]:
         return "bad", "Not protected: whoever is on the path can hear this call."
     if not status.protected:
         return "fair", "Partly protected: see the streams."
+    if any(stream.scope is ims.Scope.END_TO_ACCESS_EDGE for stream in status.streams):
+        return "fair", "Protected to the access edge of the operator's network; behind it the operator decides."
     if any(stream.scope is not ims.Scope.END_TO_END for stream in status.streams):
         return "fair", "Protected, but not end to end: see who has the keys."
     if status.fork_state is ims.ForkState.CONFIRMED:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from imsmediasec import events
 from imsmediasec.keymgmt import sdes
-from imsmediasec.negotiation.dialog import Dialog, Form, MediaPlan, Stream
+from imsmediasec.negotiation.dialog import Dialog, Ends, Form, MediaPlan, Stream
 from imsmediasec.negotiation.forking import SHARED, ForkInput, ForkPhase, gate_of
 from imsmediasec.negotiation.ledger import KeyLedger
 from imsmediasec.negotiation.timers import Timer, TimerQueue
@@ -52,7 +52,8 @@ class Agreement:
         for stream in d.streams.values():
             if stream.form in (Form.REFUSED, Form.PASS):
                 continue
-            if stream.protected and not d.exposure_accepted and d.phase is not None:
+            e2e = stream.protected and stream.ends is Ends.FAR_END
+            if e2e and not d.exposure_accepted and d.phase is not None:
                 gate = gate_of(d.phase, self._side)
             elif d.phase is ForkPhase.RETIRED or (stream.asks and not d.unprotected_accepted):
                 gate = Gate.KEEPALIVE_ONLY
@@ -79,7 +80,7 @@ class Agreement:
             self._events.append(events.PeerQuirk(dialog=d.id, index=stream.index, quirk=quirk, detail=detail))
         stream.mid, stream.media_type = plan.mid, plan.media_type
         if plan.local is not None and plan.remote is not None:
-            stream.form = form
+            stream.form, stream.ends = form, plan.ends
             their_place_stays = stream.remote_transport == plan.remote_transport
             our_place_stays = stream.local_transport == plan.local_transport
             self._install(d, stream, Direction.RECEIVE, plan.remote, their_place_stays, now)
@@ -135,6 +136,8 @@ class Agreement:
         for stream in d.streams.values():
             if stream.local is not None and stream.remote is not None:
                 protected = True
+                if stream.ends is not Ends.FAR_END:
+                    continue  # the key ends at the access edge: no other terminal has seen it
                 known = self._ledger.stood_in_invite
                 shared = shared or known(stream.local) or known(stream.remote)
         if not protected:

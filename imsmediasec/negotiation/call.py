@@ -10,15 +10,16 @@ from imsmediasec.keymgmt import sdes
 from imsmediasec.negotiation import status as status_of
 from imsmediasec.negotiation.agreement import Agreement
 from imsmediasec.negotiation.dialog import Dialog, Form, MediaPlan
+from imsmediasec.negotiation.edge import EdgeRules
 from imsmediasec.negotiation.forking import ForkInput, ForkPhase
 from imsmediasec.negotiation.ledger import Disclosure, KeyLedger
 from imsmediasec.negotiation.timers import TimerQueue
 from imsmediasec.policy import SecurityPolicy
 from imsmediasec.ports import SrtpCapabilities
 from imsmediasec.sdp.crypto import CryptoAttribute
-from imsmediasec.status import PeerAssertions, SecurityStatus, SecurityWarning
+from imsmediasec.status import Identity, PeerAssertions, SecurityStatus, SecurityWarning
 from imsmediasec.suites import SrtpSuite
-from imsmediasec.terms import DialogExit, Hop, KeyManagement, OnFailure, Requirement, Scope, Side
+from imsmediasec.terms import DialogExit, Hop, KeyManagement, OnFailure, Requirement, Side
 
 
 class Call:
@@ -32,6 +33,7 @@ class Call:
         capabilities: SrtpCapabilities,
         remote_target: str,
         signalling: Hop,
+        access_edge: Identity | None = None,
         random: sdes.Random,
     ) -> None:
         self.side = side
@@ -47,6 +49,7 @@ class Call:
         """Who the newest message without SDP came from, as long as there is no dialog with one."""
         self.retargeted_to: tuple[str, ...] = ()
         self._signalling = signalling
+        self._access_edge = access_edge
         self._ledger = KeyLedger()
         self._agreement = Agreement(side, self._ledger, self.timers, self.events)
         self._emergency = policy.is_emergency(remote_target)
@@ -60,8 +63,15 @@ class Call:
         effective = policy.for_emergency() if self._emergency else policy
         if not self._emergency:
             _check_available(effective)
+        edge = EdgeRules.of(effective, agreed=self._access_edge is not None)
+        required = Requirement.REQUIRED in (effective.requirement, *effective.requirement_by_media.values())
+        if required and not edge.available:
+            raise LocalError(
+                "the policy's scope is e2ae alone, and no registration has agreed on it with the access edge",
+                sip_status_hint=488,
+            )
         suites = sdes.usable_suites(effective, self.capabilities)
-        if not suites and Requirement.REQUIRED in (effective.requirement, *effective.requirement_by_media.values()):
+        if not suites and required:
             wanted = ", ".join(suite.name for suite in policy.suites)
             raise LocalError(f"the SRTP layer runs none of the policy's suites: {wanted}")
         mki, capabilities = effective.mki_length, self.capabilities
@@ -69,7 +79,8 @@ class Call:
             raise LocalError(f"the SRTP layer cannot run the policy's MKI of {mki} octets")
         self._wanted = policy
         self.policy = effective
-        self.suites: tuple[SrtpSuite, ...] = suites
+        self.suites: tuple[SrtpSuite, ...] = suites if edge.available else ()
+        self.edge = edge
         self.keys_may_travel = self._signalling is Hop.PROTECTED or effective.sdes_over_unprotected_signalling
 
     def redirect(self, to: str) -> None:
@@ -153,6 +164,7 @@ class Call:
             ledger=self._ledger,
             remote_target=self.remote_target,
             early_peer=self.early_peer,
+            access_edge=self._access_edge,
             retargeted_to=self.retargeted_to,
             notes=self.notes.values(),
         )
@@ -175,7 +187,5 @@ def _check_available(policy: SecurityPolicy) -> None:
     if KeyManagement.SDES not in policy.key_management:
         wanted = ", ".join(method.value for method in policy.key_management)
         raise LocalError(f"only sdes is available here, and the policy lists {wanted}")
-    if not {Scope.END_TO_END, Scope.END_TO_MIDDLE_TO_END} & set(policy.scope):
-        raise LocalError("only end-to-end protection is available here, and the policy's scope does not list it")
     if policy.terminals and policy.on_exposed is OnFailure.REFUSE:
         raise LocalError("terminals: SDES, the method available here, cannot tell which terminal answers")

@@ -31,6 +31,17 @@ class Form(Word):
     """Answered with port 0."""
 
 
+class Ends(Word):
+    """Where the protection of an m-line ends."""
+
+    FAR_END = "far-end"
+    """Behind every node that passes it on (e2e, e2m2e)."""
+    EDGE = "edge"
+    """At the access edge (e2ae)."""
+    EDGE_PRESUMED = "edge-presumed"
+    """The policy asks for no more than the edge, and the peer's offer does not say where its protection ends."""
+
+
 @dataclass(kw_only=True, slots=True)
 class Stream:
     """One m-line of one dialog, as agreed last."""
@@ -42,6 +53,7 @@ class Stream:
     local: CryptoAttribute | None = None
     """Our line: the key of what we send."""
     remote: CryptoAttribute | None = None
+    ends: Ends = Ends.FAR_END
     send_keys: SrtpKeys | None = None
     receive_keys: SrtpKeys | None = None
     gate: Gate | None = None
@@ -66,6 +78,7 @@ class OfferedMedia:
     crypto: tuple[CryptoAttribute, ...] = ()
     transport: tuple[str | None, int]
     was_protected: bool = False
+    ends: Ends = Ends.FAR_END
 
 
 @quick_init
@@ -86,6 +99,7 @@ class MediaPlan:
     proto: str = ""
     mid: str | None = None
     media_type: str = ""
+    ends: Ends = Ends.FAR_END
     remote: CryptoAttribute | None = None
     remote_transport: tuple[str | None, int] = (None, 0)
     local: CryptoAttribute | None = None
@@ -102,6 +116,7 @@ class MediaPlan:
             proto=self.proto,
             mid=self.mid,
             media_type=self.media_type,
+            ends=self.ends,
             remote=self.remote if local is not None else None,
             remote_transport=self.remote_transport,
             local=local,

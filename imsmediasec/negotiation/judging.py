@@ -11,7 +11,8 @@ from contextlib import suppress
 
 from imsmediasec.errors import DowngradeDetected, MalformedInput, NoCommonSecurity, PeerMisbehaved
 from imsmediasec.keymgmt import sdes
-from imsmediasec.negotiation.dialog import Form, LocalOffer, MediaPlan, OfferedMedia, Stream
+from imsmediasec.negotiation.dialog import Ends, Form, LocalOffer, MediaPlan, OfferedMedia, Stream
+from imsmediasec.negotiation.edge import NO_EDGE, EdgeRules
 from imsmediasec.negotiation.offers import transport_of
 from imsmediasec.policy import SecurityPolicy
 from imsmediasec.ports import SrtpCapabilities
@@ -43,6 +44,7 @@ def judge_offer(
     capabilities: SrtpCapabilities,
     streams: Mapping[int, Stream],
     keys_may_travel: bool,
+    edge: EdgeRules = NO_EDGE,
 ) -> tuple[MediaPlan, ...]:
     """What to answer, m-line by m-line. `suites`: what both the policy and the SRTP layer take.
 
@@ -51,7 +53,7 @@ def judge_offer(
     """
     plans = tuple(
         [
-            _plan(doc, line, policy, suites, capabilities, streams.get(index), keys_may_travel)
+            _plan(doc, line, policy, suites, capabilities, streams.get(index), keys_may_travel, edge)
             for index, line in enumerate(doc.media)
         ]
     )
@@ -62,15 +64,21 @@ def judge_offer(
             refusal = refusal or plan.refusal
         elif line.port:
             agreed = True
-        if plan.form is Form.PLAIN and policy.on_protection_lost is OnFailure.REFUSE:
-            stream = streams.get(index)
-            if stream is not None and stream.protected:
-                raise DowngradeDetected(
-                    f"the new offer takes the protection off m-line {index}", clause="RFC 4568 7.1.4"
-                )
+        if policy.on_protection_lost is OnFailure.REFUSE:
+            _check_not_less(index, plan, streams.get(index))
     if refusal and not agreed:
         raise NoCommonSecurity(refusal, clause="RFC 4568 5.1.2")
     return plans
+
+
+def _check_not_less(index: int, plan: MediaPlan, stream: Stream | None) -> None:
+    """Raises DowngradeDetected if `plan` protects less than what is in force, or not as far."""
+    if stream is None or not stream.protected:
+        return
+    if plan.form is Form.PLAIN:
+        raise DowngradeDetected(f"the new offer takes the protection off m-line {index}", clause="RFC 4568 7.1.4")
+    if plan.remote is not None and plan.ends is Ends.EDGE and stream.ends is Ends.FAR_END:
+        raise DowngradeDetected(f"the new offer ends the protection of m-line {index} at the access edge")
 
 
 def _plan(
@@ -81,6 +89,7 @@ def _plan(
     capabilities: SrtpCapabilities,
     stream: Stream | None,
     keys_may_travel: bool,
+    edge: EdgeRules,
 ) -> MediaPlan:
     media_type = line.media_type
     plan = MediaPlan(
@@ -97,6 +106,7 @@ def _plan(
         elif profiles.is_dtls(line.proto):
             raise NoCommonSecurity("DTLS-SRTP is not available")
         elif profiles.is_rtp(line.proto):
+            plan.ends = edge.ends_of(line, requirement, edge.unmarked)
             _agree(doc, line, plan, policy, suites, capabilities, stream, requirement, keys_may_travel)
         elif requirement is Requirement.REQUIRED:
             raise NoCommonSecurity(f"{media_type[:40]} over {line.proto[:40]} cannot be protected")
@@ -203,8 +213,9 @@ def judge_answer(
     offer: LocalOffer,
     policy: SecurityPolicy,
     capabilities: SrtpCapabilities,
+    edge: EdgeRules = NO_EDGE,
 ) -> tuple[MediaPlan, ...]:
-    """What the answer agrees to, m-line by m-line. Raises PeerMisbehaved, DowngradeDetected."""
+    """What the answer agrees to, m-line by m-line. Raises PeerMisbehaved, DowngradeDetected, NoCommonSecurity."""
     if len(doc.media) != len(offer.media):
         raise PeerMisbehaved(
             f"the answer has {len(doc.media)} m-lines, the offer {len(offer.media)}", clause="RFC 3264 6"
@@ -212,7 +223,7 @@ def judge_answer(
     ours = [crypto for media in offer.media for crypto in media.crypto]
     return tuple(
         [
-            _judge_line(doc, line, offered, ours, policy, capabilities, index)
+            _judge_line(doc, line, offered, ours, policy, capabilities, edge, index)
             for index, (line, offered) in enumerate(zip(doc.media, offer.media, strict=True))
         ]
     )
@@ -235,6 +246,7 @@ def _judge_line(
     ours: Sequence[CryptoAttribute],
     policy: SecurityPolicy,
     capabilities: SrtpCapabilities,
+    edge: EdgeRules,
     index: int,
 ) -> MediaPlan:
     plan = MediaPlan(
@@ -275,4 +287,8 @@ def _judge_line(
         raise PeerMisbehaved("the answer returns the offerer's own key", clause="RFC 4568 7.1.2")
     plan.remote = selection.crypto
     plan.quirks = selection.quirks
+    plan.ends = edge.ends_of(line, policy.requirement_for(line.media_type), offered.ends)
+    shorter = plan.ends is Ends.EDGE and offered.ends is Ends.FAR_END and offered.was_protected
+    if shorter and policy.on_protection_lost is OnFailure.REFUSE:
+        raise DowngradeDetected(f"the answer ends the protection of m-line {index} at the access edge")
     return plan

@@ -17,7 +17,7 @@ from imsmediasec import events
 from imsmediasec.errors import LocalError, MediaSecurityError, NoCommonSecurity, PeerMisbehaved
 from imsmediasec.keymgmt import sdes
 from imsmediasec.negotiation.call import Call
-from imsmediasec.negotiation.dialog import Dialog, LocalOffer
+from imsmediasec.negotiation.dialog import Dialog, Ends, LocalOffer
 from imsmediasec.negotiation.enforcement import Enforcement
 from imsmediasec.negotiation.exchange import ExchangeInput, ExchangeState
 from imsmediasec.negotiation.forking import SHARED, ForkInput, ForkPhase
@@ -26,7 +26,7 @@ from imsmediasec.negotiation.offers import read_own, write_answer, write_offer
 from imsmediasec.policy import SecurityPolicy
 from imsmediasec.ports import SrtpCapabilities
 from imsmediasec.sdp.document import SessionDescription
-from imsmediasec.status import PeerAssertions, SecurityStatus, SecurityWarning
+from imsmediasec.status import Identity, PeerAssertions, SecurityStatus, SecurityWarning
 from imsmediasec.terms import DialogExit, Hop, Retarget, Side
 
 Text = TypeVar("Text", str, bytes)
@@ -37,8 +37,10 @@ class Negotiation:
 
     `policy`: what the user wants; an emergency target relaxes it (`SecurityPolicy.for_emergency`).
     `side`: who sent the INVITE. `capabilities`: what the SRTP layer runs. `signalling`: what is
-    known of the next SIP hop. `random`: n octets at a call, `os.urandom` unless a test needs others.
-    Raises LocalError if the policy requires protection and none of its suites can run.
+    known of the next SIP hop. `access_edge`: who may end the protection in the operator's network, if the
+    registration has agreed on sdes-srtp (`Registration.status.mechanisms`), and how that is known; None: nobody
+    may. `random`: n octets at a call, `os.urandom` unless a test needs others.
+    Raises LocalError if the policy requires protection and none of its suites or scopes can be had.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Negotiation:
         local_identity: str,
         remote_target: str,
         signalling: Hop = Hop.UNPROTECTED,
+        access_edge: Identity | None = None,
         random: sdes.Random = os.urandom,
     ) -> None:
         self.side = side
@@ -60,6 +63,7 @@ class Negotiation:
             capabilities=capabilities,
             remote_target=remote_target,
             signalling=signalling,
+            access_edge=access_edge,
             random=random,
         )
         self._rules = Enforcement(self._call)
@@ -80,6 +84,11 @@ class Negotiation:
     def remote_target(self) -> str:
         """Who is called (UAC) or calls (UAS), as far as this side knows."""
         return self._call.remote_target
+
+    @property
+    def offers_to_edge(self) -> bool:
+        """Whether a new call's offer asks the access edge to end the protection (`a=3ge2ae:requested`)."""
+        return self._call.edge.offers is Ends.EDGE
 
     @property
     def status(self) -> SecurityStatus:
@@ -122,6 +131,7 @@ class Negotiation:
             streams={} if d is None else d.streams,
             fresh=rekey or shared,
             keys_may_travel=call.keys_may_travel,
+            edge=call.edge,
         )
         for line in offer.media:
             for crypto in line.crypto:
@@ -205,6 +215,7 @@ class Negotiation:
                 offer=d.local_offer,
                 policy=call.policy,
                 capabilities=call.capabilities,
+                edge=call.edge,
             )
             if not d.live:
                 check_required(plans, call.policy)
@@ -256,6 +267,7 @@ class Negotiation:
                 capabilities=call.capabilities,
                 streams=d.streams,
                 keys_may_travel=call.keys_may_travel,
+                edge=call.edge,
             )
         except MediaSecurityError as error:
             call.fail(d, error)

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from imsmediasec.errors import LocalError, MalformedInput
 from imsmediasec.keymgmt import sdes
-from imsmediasec.negotiation.dialog import Form, LocalOffer, MediaPlan, OfferedMedia, Stream
+from imsmediasec.negotiation.dialog import Ends, Form, LocalOffer, MediaPlan, OfferedMedia, Stream
+from imsmediasec.negotiation.edge import ATTRIBUTE, NO_EDGE, REQUESTED, EdgeRules
 from imsmediasec.policy import SecurityPolicy
 from imsmediasec.sdp import profiles
 from imsmediasec.sdp.crypto import CryptoAttribute
@@ -20,7 +21,7 @@ from imsmediasec.sdp.document import MediaDescription, SessionDescription
 from imsmediasec.suites import SrtpSuite
 from imsmediasec.terms import OptionalForm, Requirement
 
-OWNED_ATTRIBUTES = ("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", "tcap", "acap", "pcfg", "acfg")
+OWNED_ATTRIBUTES = ("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", "tcap", "acap", "pcfg", "acfg", ATTRIBUTE)
 """Attributes of an RTP m-line that the application's text may hold and that we replace."""
 
 _SESSION_ATTRIBUTES = ("key-mgmt", "fingerprint", "setup", "tls-id")
@@ -48,6 +49,7 @@ def write_offer(
     streams: dict[int, Stream],
     fresh: bool,
     keys_may_travel: bool,
+    edge: EdgeRules = NO_EDGE,
 ) -> LocalOffer:
     """Put the security of an offer into `doc`.
 
@@ -58,7 +60,17 @@ def write_offer(
     """
     media = tuple(
         [
-            _offer_media(doc, line, policy, suites, random, streams.get(index), fresh, keys_may_travel)
+            _offer_media(
+                doc,
+                line,
+                policy,
+                suites,
+                random,
+                streams.get(index),
+                fresh,
+                keys_may_travel,
+                edge.for_offer(index, streams),
+            )
             for index, line in enumerate(doc.media)
         ]
     )
@@ -75,6 +87,7 @@ def _offer_media(
     stream: Stream | None,
     fresh: bool,
     keys_may_travel: bool,
+    ends: Ends,
 ) -> OfferedMedia:
     transport = transport_of(doc, line)
     requirement = policy.requirement_for(line.media_type)
@@ -105,16 +118,27 @@ def _offer_media(
     crypto = _offer_lines(policy, suites, random, stream, fresh or _moved(stream, transport))
     form = _offer_form(policy, requirement, stream)
     if form is Form.CAPNEG:
-        line.set_media(proto=plain)
+        place = _set_proto(line, plain, place)
         acap = ",".join(str(n) for n in range(1, len(crypto) + 1))
         added = [f"tcap:1 {profiles.secure(plain)}"]
         added += [f"acap:{n} crypto:{one.value()}" for n, one in enumerate(crypto, 1)]
         added.append(f"pcfg:1 t=1 a={acap}")
     else:
-        line.set_media(proto=profiles.secure(plain) if form is Form.SECURE else plain)
+        place = _set_proto(line, profiles.secure(plain) if form is Form.SECURE else plain, place)
         added = [f"crypto:{one.value()}" for one in crypto]
+    if ends is Ends.EDGE:
+        added.append(REQUESTED)
     line.add_attributes(added, place)
-    return OfferedMedia(form=form, proto=line.proto, crypto=crypto, transport=transport, was_protected=protected)
+    return OfferedMedia(
+        form=form, proto=line.proto, crypto=crypto, transport=transport, was_protected=protected, ends=ends
+    )
+
+
+def _set_proto(line: MediaDescription, proto: str, place: int | None) -> int | None:
+    """Write the proto field; where `place`, a place further down, is then."""
+    moved = len(proto) - len(line.proto)
+    line.set_media(proto=proto)
+    return None if place is None else place + moved
 
 
 def _offer_lines(
@@ -175,7 +199,7 @@ def write_answer(
             line.set_media(proto=plan.proto, port=0)
             done.append(plan.answered(form=Form.REFUSED, local=None, transport=transport_of(doc, line)))
             continue
-        line.set_media(proto=plan.proto)
+        place = _set_proto(line, plan.proto, place)
         transport = transport_of(doc, line)
         if plan.remote is None:
             done.append(plan.answered(form=plan.form, local=None, transport=transport))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from imsmediasec.negotiation.dialog import Dialog, Form, Stream
+from imsmediasec.negotiation.dialog import Dialog, Ends, Form, Stream
 from imsmediasec.negotiation.forking import ForkPhase, fork_state_of
 from imsmediasec.negotiation.ledger import KeyLedger
 from imsmediasec.policy import SecurityPolicy
@@ -34,6 +34,7 @@ from imsmediasec.terms import (
 _REASONS = {
     HolderKind.TERMINATING_ENTITY: "it ends the protection",
     HolderKind.TRUSTED_MIDDLE: "it ends the protection, as a middle node that the policy trusts",
+    HolderKind.ACCESS_EDGE: "it ends the protection, as the operator's access edge: behind it the operator decides",
     HolderKind.SIGNALLING_PATH: "SDES: the key stands in the SDP that they pass on",
     HolderKind.SIGNALLING_LISTENERS: "the SDP with the key went over a hop that is not protected",
     HolderKind.FORKED_TERMINALS: "the key stood in the INVITE",
@@ -55,6 +56,7 @@ def derive(
     ledger: KeyLedger,
     remote_target: str,
     early_peer: PeerAssertions | None,
+    access_edge: Identity | None,
     retargeted_to: tuple[str, ...],
     notes: Iterable[SecurityWarning],
 ) -> SecurityStatus:
@@ -69,25 +71,32 @@ def derive(
             fork_state=ForkState.UNKNOWN,
             warnings=tuple(notes),
             retargeted_to=retargeted_to,
+            other_end=identity,
         )
     others = tuple(other_dialogs)
     middle = _is_trusted_middle(identity, policy)
+    edge = access_edge or Identity(uri=None, source=IdentitySource.NONE)
     streams = tuple(
         [
-            _stream_status(stream, dialog, identity, middle, others, ledger, side)
+            _stream_status(
+                stream, dialog, edge if stream.ends is not Ends.FAR_END else identity, middle, others, ledger, side
+            )
             for stream in dialog.streams.values()
             if stream.form not in (Form.REFUSED, Form.PASS)
         ]
     )
-    fork_state = ForkState.UNKNOWN if dialog.phase is None else fork_state_of(dialog.phase, side)
-    warnings = [*_warnings(dialog, streams, policy, identity, fork_state, ledger), *notes]
+    ends_at_edge = any(stream.scope is Scope.END_TO_ACCESS_EDGE for stream in streams)
+    unknown = dialog.phase is None or ends_at_edge  # who rings behind the edge, it does not say
+    fork_state = ForkState.UNKNOWN if dialog.phase is None or unknown else fork_state_of(dialog.phase, side)
+    warnings = [*_warnings(dialog, streams, policy, identity, fork_state, ends_at_edge), *notes]
     return SecurityStatus(
         dialog=dialog.id if dialog.live else None,
         streams=streams,
-        terminating_entity=identity,
+        terminating_entity=edge if ends_at_edge else identity,
         fork_state=fork_state,
         warnings=tuple(warnings),
         retargeted_to=retargeted_to,
+        other_end=identity,
     )
 
 
@@ -123,11 +132,17 @@ def _stream_status(
         send_protected=protected,
         receive_protected=protected,
         may_send=stream.gate is Gate.OPEN,
-        scope=(Scope.END_TO_MIDDLE_TO_END if middle else Scope.END_TO_END) if protected else None,
+        scope=_scope(stream, middle) if protected else None,
         key_management=KeyManagement.SDES if protected else None,
         suite=stream.remote.suite if stream.remote is not None and protected else None,
         key_holders=_holders(stream, dialog, identity, middle, others, ledger, side) if protected else (),
     )
+
+
+def _scope(stream: Stream, middle: bool) -> Scope:
+    if stream.ends is not Ends.FAR_END:
+        return Scope.END_TO_ACCESS_EDGE
+    return Scope.END_TO_MIDDLE_TO_END if middle else Scope.END_TO_END
 
 
 def _holders(
@@ -142,9 +157,10 @@ def _holders(
     found: dict[tuple[HolderKind, str], tuple[Direction, ...]] = {}
     for direction, crypto in ((Direction.SEND, stream.local), (Direction.RECEIVE, stream.remote)):
         assert crypto is not None
-        ends = HolderKind.TRUSTED_MIDDLE if middle else HolderKind.TERMINATING_ENTITY
-        holders = [(ends, identity.uri or "unknown")]
+        holders = [(_ends_it(stream, middle), identity.uri or "unknown")]
         for kind in _shared_with(crypto, ledger):
+            if stream.ends is Ends.EDGE and kind is not HolderKind.SIGNALLING_LISTENERS:
+                continue  # the edge takes the key out of the SDP
             holders.append((kind, _NAMES[kind]))
             if kind is HolderKind.FORKED_TERMINALS and side is Side.UAC:
                 holders += [(HolderKind.EARLY_DIALOG, other) for other in others if other != dialog.id]
@@ -156,6 +172,12 @@ def _holders(
             for (kind, name), directions in found.items()
         ]
     )
+
+
+def _ends_it(stream: Stream, middle: bool) -> HolderKind:
+    if stream.ends is not Ends.FAR_END:
+        return HolderKind.ACCESS_EDGE
+    return HolderKind.TRUSTED_MIDDLE if middle else HolderKind.TERMINATING_ENTITY
 
 
 def _shared_with(crypto: CryptoAttribute, ledger: KeyLedger) -> list[HolderKind]:
@@ -175,7 +197,7 @@ def _warnings(
     policy: SecurityPolicy,
     identity: Identity,
     fork_state: ForkState,
-    ledger: KeyLedger,
+    ends_at_edge: bool,
 ) -> Iterable[SecurityWarning]:
     for status in streams:
         if not status.protected and policy.requirement_for(status.media_type) is not Requirement.DISABLED:
@@ -190,11 +212,16 @@ def _warnings(
         unprotected, exposed = "this call is not protected", "other terminals may hold the key of this call"
         what = unprotected if dialog.asks_unprotected else exposed
         yield SecurityWarning(code="decision-needed", text=f"{what}: go on (y) or end it (n)?")
-    elif dialog.exposure_accepted and fork_state is not ForkState.CONFIRMED:
+    elif dialog.exposure_accepted and fork_state is not ForkState.CONFIRMED and not ends_at_edge:
         yield SecurityWarning(code="exposed", text="terminals that did not take the call may hold its key")
     protected = any(status.protected for status in streams)
     if protected and policy.terminals:
         yield SecurityWarning(code="terminal-unverified", text="SDES cannot tell which terminal answered")
+    if ends_at_edge and policy.scope[0] is not Scope.END_TO_ACCESS_EDGE:
+        yield SecurityWarning(
+            code="edge-only",
+            text=f"the protection ends at the access edge, and the policy prefers {policy.scope[0].value}",
+        )
     if protected and policy.key_management[0] is not KeyManagement.SDES:
         better = policy.key_management[0].value
         yield SecurityWarning(

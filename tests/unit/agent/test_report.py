@@ -78,7 +78,7 @@ def text(page: str) -> str:
         (status(PLAIN), "bad", "Not protected: whoever is on the path can hear this call."),
         (status(stream(), PLAIN), "fair", "Partly protected: see the streams."),
         (status(stream(receive_protected=False), stream()), "fair", "Partly protected: see the streams."),
-        (status(stream(scope=ims.Scope.END_TO_ACCESS_EDGE)), "fair", "Protected, but not end to end"),
+        (status(stream(scope=ims.Scope.END_TO_ACCESS_EDGE)), "fair", "Protected to the access edge"),
         (status(stream(scope=ims.Scope.END_TO_MIDDLE_TO_END)), "fair", "Protected, but not end to end"),
         (status(stream(), fork_state=ims.ForkState.UNKNOWN), "fair", "other terminals may hold a key"),
         (status(stream(), fork_state=ims.ForkState.EXPOSED), "fair", "other terminals may hold a key"),

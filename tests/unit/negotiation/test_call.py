@@ -58,7 +58,7 @@ def drain(one: Call) -> list[ims.Event]:
         (replace(POLICY, mki_length=4), NO_MKI, "MKI of 4 octets"),
         (replace(POLICY, mki_length=4), replace(CAPABILITIES, max_mki_length=2), "MKI of 4 octets"),
         (replace(POLICY, key_management=(KeyManagement.DTLS_SRTP,)), CAPABILITIES, "lists dtls-srtp"),
-        (replace(POLICY, scope=(Scope.END_TO_ACCESS_EDGE,)), CAPABILITIES, "end-to-end"),
+        (replace(POLICY, scope=(Scope.END_TO_ACCESS_EDGE,)), CAPABILITIES, "no registration has agreed"),
         (
             replace(POLICY, terminals=("x",), key_management=(KeyManagement.DTLS_SRTP, KeyManagement.SDES)),
             CAPABILITIES,
