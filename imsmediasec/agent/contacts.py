@@ -8,10 +8,12 @@ from imsmediasec.agent.config import AgentConfig
 from imsmediasec.agent.endpoint import Endpoint, TransportProtocol
 from imsmediasec.agent.passing import endpoint_of
 from imsmediasec.agent.sip_dialog import Face
-from imsmediasec.errors import LocalError
+from imsmediasec.errors import LocalError, MalformedInput
 from imsmediasec.sip import NameAddr, Parameters, SipMessage, SipUri, parse_uri
 
 MAX_PHONES = 1000
+MAX_CONTACTS = 50
+"""In one message. Each is replaced by itself."""
 
 
 class Contacts:
@@ -66,7 +68,10 @@ class Contacts:
         if keep or not message.has("Contact"):
             return
         bindings = not message.is_request and message.method == "REGISTER"
-        for index, value in enumerate(message.get_list("Contact")):
+        values = message.get_list("Contact")
+        if len(values) > MAX_CONTACTS:
+            raise MalformedInput(f"more than {MAX_CONTACTS} Contacts")
+        for index, value in enumerate(values):
             if value.strip() == "*":
                 continue
             contact = NameAddr.parse(value)

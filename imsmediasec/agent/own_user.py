@@ -26,7 +26,8 @@ def is_own_user(protocol: str, host: str, port: int) -> bool:
             continue
         for row in rows:
             columns = row.split()
-            if columns[1] in wanted:
+            # Without an inode it is closed already, and the table names root for its owner.
+            if columns[1] in wanted and columns[9] != "0":
                 owners.add(int(columns[7]))
     return bool(owners) and owners <= {os.getuid(), 0}
 

@@ -8,7 +8,12 @@ from imsmediasec.sip.framing import Keepalive, StreamFramer
 from imsmediasec.sip.grammar import Parameters
 from imsmediasec.sip.headers import CSeq, RAck, Replaces, Via, parse_option_tags
 from imsmediasec.sip.message import SipMessage
-from imsmediasec.sip.multipart import body_parts, replace_session_description, session_description
+from imsmediasec.sip.multipart import (
+    body_parts,
+    has_stray_description,
+    replace_session_description,
+    session_description,
+)
 from imsmediasec.sip.security_agreement import (
     MediaMechanism,
     SecurityMechanism,
@@ -43,6 +48,7 @@ __all__ = [
     "Via",
     "body_parts",
     "check",
+    "has_stray_description",
     "media_mechanisms",
     "parse_feature_caps",
     "parse_feature_values",

@@ -18,6 +18,8 @@ MAX_DEPTH = 3
 """Multiparts within multiparts, at most."""
 MAX_PARTS = 100
 
+# A media or connection line of an SDP, whatever ends lines there.
+_SDP_LINE = re.compile(rb"(?:\A|[\r\n])[ \t]*[mc]=")
 _PLAIN_ENCODINGS = ("", "7bit", "8bit", "binary", "identity")
 
 
@@ -57,10 +59,24 @@ def session_description(message: SipMessage) -> bytes | None:
     """The SDP that offers or answers in `message`, or None.
 
     A part with a disposition other than "session", such as "early-session" (RFC 3959), is not it.
-    `MalformedInput`: two such parts (nobody could say which counts), or an encoded one (status 415).
+    `MalformedInput`: two such parts (nobody could say which counts), or an encoded one (status 415); or
+    `has_stray_description`.
     """
     part = _session_part(message)
+    if _has_stray(message, part):
+        raise MalformedInput(
+            "what may be read as a session description does not say that it is the one",
+            clause="RFC 3261 7.4.1",
+            sip_status_hint=415,
+        )
     return None if part is None else message.body[part.start : part.end]
+
+
+def has_stray_description(message: SipMessage) -> bool:
+    """Whether the body holds lines of an SDP that `session_description` does not give: under another type or
+    disposition, between the parts, behind the end. There are readers that take any body for SDP.
+    """
+    return _has_stray(message, _session_part(message))
 
 
 def replace_session_description(message: SipMessage, sdp: bytes) -> None:
@@ -82,6 +98,12 @@ def replace_session_description(message: SipMessage, sdp: bytes) -> None:
     if part.fields is not None and not _is_whole(changed, sdp):
         raise LocalError("the session description holds a boundary of the multipart")
     message.set_body(changed.body)
+
+
+def _has_stray(message: SipMessage, part: BodyPart | None) -> bool:
+    rest = [message.trailing]
+    rest += [message.body] if part is None else [message.body[: part.start], message.body[part.end :]]
+    return any(_SDP_LINE.search(octets) for octets in rest)
 
 
 def _is_whole(message: SipMessage, sdp: bytes) -> bool:

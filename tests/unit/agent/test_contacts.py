@@ -146,3 +146,14 @@ def test_our_own_contact_on_ipv6() -> None:
     registered = response("REGISTER", "<sip:alice@[2001:db8::1]:5080>;expires=60")
     contacts.exchange(registered, Face.PHONE)
     assert registered.get("Contact") == "<sip:alice@127.0.0.1:5070>;expires=60"
+
+
+def test_too_many_contacts() -> None:
+    """The time to replace them grows with the square of their number."""
+    contacts = book()
+    most = request("MESSAGE", "sip:x", ",".join(["<sip:eve@192.0.2.7>"] * module.MAX_CONTACTS))
+    contacts.exchange(most, Face.PHONE)
+    assert most.get_list("Contact") == ["<sip:eve@127.0.0.1:5060>"] * module.MAX_CONTACTS
+    most.append("Contact", "<sip:eve@192.0.2.7>")
+    with pytest.raises(MalformedInput, match="more than"):
+        contacts.exchange(most, Face.PHONE)

@@ -30,9 +30,11 @@ def test_a_socket_on_all_addresses() -> None:
         assert is_own_user("UDP", "127.0.0.1", sock.getsockname()[1])
 
 
-def fake(monkeypatch: pytest.MonkeyPatch, folder: Path, *owners: int) -> None:
+def fake(monkeypatch: pytest.MonkeyPatch, folder: Path, *owners: int, inode: int = 1) -> None:
     """The tables of another machine: a UDP socket on 127.0.0.1:5060 for each owner, and no udp6."""
-    rows = [f" {n}: 0100007F:13C4 00000000:0000 07 0:0 00:0 0 {owner} 0 1 2 0 0" for n, owner in enumerate(owners)]
+    rows = [
+        f" {n}: 0100007F:13C4 00000000:0000 07 0:0 00:0 0 {owner} 0 {inode} 2 0 0" for n, owner in enumerate(owners)
+    ]
     (folder / "udp").write_text("\n".join(["  sl  local_address …", *rows]) + "\n")
     monkeypatch.setattr(own_user, "Path", lambda _, table: folder / table)
     monkeypatch.setattr(own_user.sys, "byteorder", "little")
@@ -47,9 +49,24 @@ def test_other_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert not is_own_user("UDP", "127.0.0.1", 5061)
 
 
+def test_a_socket_that_is_closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The kernel names root as the owner of a connection whose process has closed it, whoever that was."""
+    fake(monkeypatch, tmp_path, 0, inode=0)
+    assert not is_own_user("UDP", "127.0.0.1", 5060)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        port = client.getsockname()[1]
+        monkeypatch.undo()
+        assert is_own_user("TCP", "127.0.0.1", port)
+        accepted, _ = server.accept()
+        client.close()
+        assert not is_own_user("TCP", "127.0.0.1", port)
+        accepted.close()
+
+
 def test_big_endian_machines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake(monkeypatch, tmp_path)
-    (tmp_path / "udp").write_text(f"head\n 0: 7F000001:13C4 00000000:0000 07 0:0 00:0 0 {os.getuid()} 0\n")
+    (tmp_path / "udp").write_text(f"head\n 0: 7F000001:13C4 00000000:0000 07 0:0 00:0 0 {os.getuid()} 0 1\n")
     monkeypatch.setattr(own_user.sys, "byteorder", "big")
     assert is_own_user("UDP", "127.0.0.1", 5060)
 

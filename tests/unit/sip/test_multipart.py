@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imsmediasec.errors import LocalError, MalformedInput
-from imsmediasec.sip import SipMessage, body_parts, replace_session_description, session_description
+from imsmediasec.sip import (
+    SipMessage,
+    body_parts,
+    has_stray_description,
+    replace_session_description,
+    session_description,
+)
 from imsmediasec.sip.multipart import MAX_DEPTH, MAX_PARTS
 
 SDP = b"v=0\r\ns=-\r\n"
@@ -163,3 +169,36 @@ def test_any_body_is_malformed_or_replaced_without_loss(pieces: list[bytes]) -> 
     if sdp is not None:
         replace_session_description(mixed, sdp)
     assert mixed.body == body
+
+
+MEDIA = b"v=0\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n"
+EARLY = (("Content-Disposition", "early-session"),)
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        message(MEDIA, "text/plain"),
+        message(MEDIA, "application/sdp", EARLY),
+        message(MEDIA.replace(b"\r\n", b"\r"), "text/plain"),
+        message(b"m=audio 4000 RTP/AVP 0", "x/y"),
+        message(MIXED.replace(b"preamble", MEDIA)),
+        message(MIXED.replace(b"epilogue", MEDIA)),
+        message(MIXED.replace(b"plain", MEDIA)),
+        message(MIXED.replace(b"isup", b"sdp").replace(b": signal", b": early-session").replace(b"\x00", MEDIA)),
+        SipMessage.parse(b"INVITE sip:b SIP/2.0\r\n\r\n" + MEDIA),
+        SipMessage.parse(b"INVITE sip:b SIP/2.0\r\nContent-Length: 0\r\n\r\n" + MEDIA),
+    ],
+)
+def test_a_session_description_that_does_not_say_so(stray: SipMessage) -> None:
+    """Some softphones read any body as SDP; nobody has led the media of this one anywhere."""
+    assert has_stray_description(stray)
+    with pytest.raises(MalformedInput, match="may be read") as caught:
+        session_description(stray)
+    assert caught.value.sip_status_hint == 415
+
+
+def test_a_session_description_alone_is_no_stray_one() -> None:
+    assert not has_stray_description(message(MEDIA, "application/sdp"))
+    assert not has_stray_description(message(MIXED.replace(SDP, MEDIA)))
+    assert not has_stray_description(message(b"am=1\r\nxc=2", "text/plain"))
