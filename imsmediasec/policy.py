@@ -63,6 +63,8 @@ class SecurityPolicy:
     """Octets of the MKI of our keys, 1 to 128; None: no MKI."""
     on_exposed: OnFailure = OnFailure.REFUSE
     """If B7 cannot be met (a re-key refused or lost): REFUSE ends the call, WARN goes on and says so."""
+    on_caller_exposed: OnFailure = OnFailure.WARN
+    """The same for a callee, whose caller alone can re-key: most phones never do, so the default is a warning."""
     on_unprotected: OnFailure = OnFailure.REFUSE
     """If a REQUIRED stream cannot be protected: REFUSE fails it, WARN goes on and says so, ASK holds the media back
     until the user has decided. With WARN and ASK protection is offered in the `optional_form`."""
@@ -121,6 +123,7 @@ class SecurityPolicy:
             mki_length=None,
             forking=Forking.EXPOSED,
             on_exposed=OnFailure.WARN,
+            on_caller_exposed=OnFailure.WARN,
             on_unprotected=OnFailure.WARN,
             on_protection_lost=OnFailure.WARN,
         )

@@ -42,13 +42,15 @@ class OpenOffer(Enum):
     THEIRS = "theirs"
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)  # it holds SDP
 class CallDialog:
     """What the call keeps of one of its dialogs. `id` is the far end's tag."""
 
     id: str
     sip: SipDialog | None = None
     open: OpenOffer | None = None
+    invite_settled: bool = False
+    """The INVITE's exchange is over in this dialog; what comes in its responses is a repetition."""
     invite_sdp: bytes | None = None
     """The SDP of the INVITE's response, as converted: 18x and 2xx repeat it (RFC 3261 13.2.1)."""
     ack: tuple[SipMessage, Endpoint] | None = None
@@ -238,13 +240,14 @@ class Call:
             elif sdp is not None:
                 response.set_body(b"")  # an offer in an unreliable response is none (RFC 3261 13.2.1)
             return
-        if sdp is not None and d.invite_sdp is not None and d.open is None:
+        if sdp is not None and d.invite_sdp is not None and d.invite_settled:
             replace_session_description(response, d.invite_sdp)
         elif sdp is not None:
             reliable = success or response.has("RSeq")
             was_answer = d.open is OpenOffer.OURS
             if was_answer or reliable:
-                d.invite_sdp = self.convert(Face.NETWORK, d, sdp, response, reliable=reliable)
+                d.invite_sdp = self.convert(Face.NETWORK, d, sdp, response, reliable=reliable, to_invite=was_answer)
+                d.invite_settled = reliable
                 replace_session_description(response, d.invite_sdp)
                 if not success:
                     self.media.choose(d.id)
@@ -557,8 +560,20 @@ class Call:
 
     # Shared with OwnRequests
 
-    def convert(self, face: Face, d: CallDialog, sdp: bytes, message: SipMessage, *, reliable: bool = True) -> bytes:
-        """SDP that came from `face`, for the other face. Raises what is wrong with it."""
+    def convert(
+        self,
+        face: Face,
+        d: CallDialog,
+        sdp: bytes,
+        message: SipMessage,
+        *,
+        reliable: bool = True,
+        to_invite: bool = False,
+    ) -> bytes:
+        """SDP that came from `face`, for the other face. Raises what is wrong with it; nothing has changed then.
+
+        `to_invite`: it answers the offer of the INVITE.
+        """
         if face is Face.PHONE:
             if d.open is OpenOffer.THEIRS:
                 out = self.media.answer_from_phone(sdp, d.id, self.now)
@@ -572,7 +587,13 @@ class Call:
                 allows = d.sip.peer_allows if d.sip is not None else frozenset()
                 early = message.has("RSeq") and "UPDATE" in allows
                 out = self.media.answer_from_network(
-                    sdp, d.id, reliable=reliable, peer=peer, update_allowed=early, now=self.now
+                    sdp,
+                    d.id,
+                    reliable=reliable,
+                    peer=peer,
+                    update_allowed=early,
+                    to_invite=to_invite,
+                    now=self.now,
                 )
                 d.open = None if reliable else d.open
             else:

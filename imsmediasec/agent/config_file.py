@@ -126,6 +126,7 @@ class _Reader:
             "key-lifetime": _integer,
             "mki-length": _integer,
             "on-exposed": OnFailure,
+            "on-caller-exposed": OnFailure,
             "on-unprotected": OnFailure,
             "on-protection-lost": OnFailure,
             "emergency-numbers": _list,

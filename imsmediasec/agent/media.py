@@ -25,6 +25,9 @@ from imsmediasec.media.readers import Readers
 from imsmediasec.media.relay import Counters, MediaRelay
 from imsmediasec.sdp import SessionDescription, profiles
 
+MAX_STREAMS = 16
+"""Media streams a call: each has four sockets."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaSettings:
@@ -38,13 +41,16 @@ class MediaSettings:
     """Network ports to use; empty: any."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class _DialogText:
     """The last SDP in each direction, in this dialog."""
 
     local: str = ""
     """Ours to the network, without security."""
     remote: str = ""
+    """Theirs, as accepted."""
+    arrived: tuple[str, bool] | None = None
+    """Theirs, not accepted yet; and whether it is an answer."""
     version: int = 0
 
 
@@ -85,22 +91,37 @@ class CallMedia:
     # From the network
 
     def offer_from_network(self, sdp: bytes, dialog: str, peer: ims.PeerAssertions, now: float) -> bytes:
-        """What to show the softphone. A fault is reported as `NegotiationFailed` by `events`."""
-        text = self._text(dialog)
+        """What to show the softphone. It counts once `events` has reported no `NegotiationFailed` for it."""
         self.negotiation.receive_offer(sdp, dialog=dialog, peer=peer, now=now)
-        text.remote = sdp.decode("utf-8", "surrogateescape")
-        return self._to_phone(text.remote)
+        return self._arrived(sdp, dialog, is_answer=False)
 
     def answer_from_network(
-        self, sdp: bytes, dialog: str, *, reliable: bool, peer: ims.PeerAssertions, update_allowed: bool, now: float
+        self,
+        sdp: bytes,
+        dialog: str,
+        *,
+        reliable: bool,
+        peer: ims.PeerAssertions,
+        update_allowed: bool,
+        to_invite: bool = False,
+        now: float,
     ) -> bytes:
         """As `offer_from_network`."""
         self.negotiation.receive_answer(
-            sdp, dialog=dialog, reliable=reliable, peer=peer, update_allowed=update_allowed, now=now
+            sdp,
+            dialog=dialog,
+            reliable=reliable,
+            peer=peer,
+            update_allowed=update_allowed,
+            to_invite=to_invite,
+            now=now,
         )
-        self._text(dialog).remote = sdp.decode("utf-8", "surrogateescape")
-        self._aim(dialog)
-        return self._to_phone(self._text(dialog).remote)
+        return self._arrived(sdp, dialog, is_answer=True)
+
+    def _arrived(self, sdp: bytes, dialog: str, *, is_answer: bool) -> bytes:
+        written = sdp.decode("utf-8", "surrogateescape")
+        self._text(dialog).arrived = (written, is_answer)
+        return self._to_phone(written)
 
     # The agent's own exchanges, which the softphone does not see
 
@@ -153,6 +174,7 @@ class CallMedia:
     def events(self) -> list[ims.Event]:
         """Carry out on the relays what the negotiation reported. All of it, for those who look on."""
         done: list[ims.Event] = []
+        failed: set[str | None] = set()
         while (event := self.negotiation.next_event()) is not None:
             dialog = event.dialog or ""
             match event:
@@ -167,10 +189,23 @@ class CallMedia:
                     for stream in status.streams:
                         if not stream.protected and stream.index in self.relays:
                             self.relays[stream.index].leg(dialog).protected = False
+                case ims.NegotiationFailed():
+                    failed.add(event.dialog)
                 case _:
                     pass
             done.append(event)
+        self._settle(failed)
         return done
+
+    def _settle(self, failed: set[str | None]) -> None:
+        """What has arrived and was not refused counts from now on; an answer says where to send."""
+        for dialog, text in self._texts.items():
+            if text.arrived is not None and dialog is not None:
+                (written, is_answer), text.arrived = text.arrived, None
+                if dialog not in failed:
+                    text.remote = written
+                    if is_answer:
+                        self._aim(dialog)
 
     def choose(self, dialog: str) -> None:
         """The softphone hears and speaks to this dialog."""
@@ -252,14 +287,19 @@ class CallMedia:
         relay = self.relays.get(index)
         if relay is None:
             settings = self._settings
-            relay = self.relays[index] = MediaRelay.open(
-                local_host=settings.local_host,
-                network_host=settings.network_host,
-                backend=settings.backend,
-                readers=settings.readers,
-                ports=settings.ports,
-                on_lifetime=self._on_lifetime,
-            )
+            if len(self.relays) >= MAX_STREAMS:
+                raise ims.LocalError(f"more than {MAX_STREAMS} media streams in a call", sip_status_hint=488)
+            try:
+                relay = self.relays[index] = MediaRelay.open(
+                    local_host=settings.local_host,
+                    network_host=settings.network_host,
+                    backend=settings.backend,
+                    readers=settings.readers,
+                    ports=settings.ports,
+                    on_lifetime=self._on_lifetime,
+                )
+            except OSError as error:
+                raise ims.LocalError("no UDP ports are left for media", sip_status_hint=503) from error
         return relay
 
     def _text(self, dialog: str | None) -> _DialogText:

@@ -75,8 +75,7 @@ class PylibsrtpBackend:
             direction=direction,
             suite=keys.suite,
             params=keys.params,
-            fast=keys.suite in self._fast
-            and not (keys.params.unencrypted_srtp or keys.params.unauthenticated_srtp),
+            fast=keys.suite in self._fast and not (keys.params.unencrypted_srtp or keys.params.unauthenticated_srtp),
             start=starts(keys.roc) if start is None else start,
             rtcp_start=rtcp_start or {},
             threshold=threshold,

@@ -59,9 +59,7 @@ class RtpSealer(_RtpEngine):
         else:
             index = estimate(window.highest, sequence)
             if not window.is_fresh(index):
-                raise LocalError(
-                    "this sequence number was protected before, or is too old", clause="RFC 3711 9.1"
-                )
+                raise LocalError("this sequence number was protected before, or is too old", clause="RFC 3711 9.1")
         if index >= INDEX_LIMIT:
             raise KeyLifetimeExhausted("the packet index has reached 2^48", clause="RFC 3711 3.3.1")
         sealed = self._transform.seal_rtp(packet, index)

@@ -57,9 +57,7 @@ def aes_cm_prf(key: bytes, salt: bytes, label: int, length: int) -> bytes:
     return encryptor.update(bytes(length))
 
 
-def _derive(
-    suite: SrtpSuite, master: MasterKey, encryption: int, authentication: int, salting: int
-) -> SessionKeys:
+def _derive(suite: SrtpSuite, master: MasterKey, encryption: int, authentication: int, salting: int) -> SessionKeys:
     key, salt = master.key.reveal(), master.salt.reveal()
     return SessionKeys(
         cipher=Secret(aes_cm_prf(key, salt, encryption, suite.key_length)),

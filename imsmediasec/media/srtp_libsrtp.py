@@ -61,9 +61,7 @@ def runs(suite: SrtpSuite) -> bool:
     return True
 
 
-def open_session(
-    suite: SrtpSuite, master: MasterKey, direction: Direction, window_size: int
-) -> pylibsrtp.Session:
+def open_session(suite: SrtpSuite, master: MasterKey, direction: Direction, window_size: int) -> pylibsrtp.Session:
     """A session for every SSRC of one direction. `window_size` in packets, at least 64."""
     sending = direction is Direction.SEND
     any_ssrc = pylibsrtp.Policy.SSRC_ANY_OUTBOUND if sending else pylibsrtp.Policy.SSRC_ANY_INBOUND

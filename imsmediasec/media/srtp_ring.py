@@ -44,9 +44,7 @@ class KeyRing:
             raise LocalError("this master key was used and retired before", clause="RFC 3711 9.2")
         entry = self._alive.get(identity)
         if entry is not None and not _same_packets(entry.setup, setup):
-            raise LocalError(
-                "this master key is in use with another suite or other parameters", clause="RFC 3711 9.1"
-            )
+            raise LocalError("this master key is in use with another suite or other parameters", clause="RFC 3711 9.1")
 
     def acquire(self, identity: bytes, master: MasterKey, setup: ContextSetup) -> MasterContext:
         """The context of a key: the living one, or a new one. Raises LocalError if `check` would."""

@@ -43,9 +43,7 @@ class _Stream:
     protect_rtcp: PacketCall
     unprotect_rtcp: PacketCall
 
-    def __init__(
-        self, keys: SrtpKeys, masters: tuple[MasterKey, ...], setup: ContextSetup, ring: KeyRing
-    ) -> None:
+    def __init__(self, keys: SrtpKeys, masters: tuple[MasterKey, ...], setup: ContextSetup, ring: KeyRing) -> None:
         """`masters`: those of `keys` that are used here. Raises LocalError if a key may not be used
         (again)."""
         self.keys = keys
@@ -56,8 +54,7 @@ class _Stream:
         for identity in self._held:
             ring.check(identity, setup)
         self._contexts = [
-            ring.acquire(identity, master, setup)
-            for identity, master in zip(self._held, masters, strict=True)
+            ring.acquire(identity, master, setup) for identity, master in zip(self._held, masters, strict=True)
         ]
 
     @property

@@ -57,9 +57,7 @@ class HmacTransform:
 
     __slots__ = ("_auth_key", "_cipher", "_encrypt_rtcp", "_encrypt_rtp", "_rtp_tag", "_tag")
 
-    def __init__(
-        self, cipher: AdditiveCipher, auth_key: bytes, tag_length: int, params: SessionParams
-    ) -> None:
+    def __init__(self, cipher: AdditiveCipher, auth_key: bytes, tag_length: int, params: SessionParams) -> None:
         self._cipher = cipher
         self._auth_key = auth_key
         self._tag = tag_length

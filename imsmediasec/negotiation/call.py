@@ -136,6 +136,7 @@ class Call:
         """Report a fault of the other side."""
         if isinstance(error, MalformedInput) and d.streams:
             error.sip_status_hint = 488  # within a call a 400 could end the dialog (RFC 3261 12.2.1.2)
+        error.__traceback__ = error.__context__ = error.__cause__ = None  # their frames hold the SDP
         self.events.append(events.NegotiationFailed(dialog=d.id, error=error))
 
     def changed(self) -> None:

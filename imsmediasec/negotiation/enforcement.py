@@ -139,7 +139,8 @@ class Enforcement:
 
     def _exposed(self, d: Dialog) -> None:
         """B7 cannot be met in this dialog: do what the policy says."""
-        on_exposed = self._call.policy.on_exposed
+        policy = self._call.policy
+        on_exposed = policy.on_exposed if self._call.side is Side.UAC else policy.on_caller_exposed
         if on_exposed is OnFailure.REFUSE:
             self._end_exposed(d)
             return

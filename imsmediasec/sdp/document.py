@@ -245,6 +245,7 @@ class MediaDescription(Section):
                     if crypto.tag in tags:
                         raise MalformedInput(f"crypto tag {crypto.tag} stands twice", clause="RFC 4568 4.1")
                 except MalformedInput as error:
+                    error.__traceback__ = error.__context__ = None  # it is kept, and its frames hold the key
                     bad.append(error)
                 else:
                     tags.add(crypto.tag)

@@ -79,6 +79,7 @@ class ForkWorld:
         return SecurityPolicy(
             suites=SUITES,
             on_exposed=on_exposed,
+            on_caller_exposed=on_exposed,
             forking=Forking.SECURE,
             sdes_over_unprotected_signalling=self.hop is Hop.UNPROTECTED,
         )

@@ -31,6 +31,7 @@ def test_defaults_fail_closed() -> None:
         {"suites": (AEAD_AES_128_GCM, AEAD_AES_128_GCM)},
         {"key_management": (KeyManagement.SDES, KeyManagement.SDES)},
         {"trusted_middle": ("sip:mailbox@x",)},
+        {"terminals": ("sip:bob-desk@x",)},
         {"mki_length": 0},
         {"mki_length": 129},
         {"key_lifetime": 0},

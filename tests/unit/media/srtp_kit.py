@@ -18,9 +18,7 @@ def vectors(name: str) -> Any:
     return json.loads((_VECTORS / name).read_text())
 
 
-def rtp(
-    sequence: int, payload: bytes = b"speech", *, ssrc: int = SSRC, first: int = 0x80, extra: bytes = b""
-) -> bytes:
+def rtp(sequence: int, payload: bytes = b"speech", *, ssrc: int = SSRC, first: int = 0x80, extra: bytes = b"") -> bytes:
     """An RTP packet; `sequence` is taken modulo 2^16, `extra` stands between fixed header and payload."""
     fixed = bytes([first, 0]) + (sequence & 0xFFFF).to_bytes(2, "big") + b"\0\0\0\7" + ssrc.to_bytes(4, "big")
     return fixed + extra + payload

@@ -67,9 +67,7 @@ def refuse_session(policy):
 def test_exact_lengths(suite, direction):
     backend = PylibsrtpBackend()
     for key, salt in ((-1, 0), (1, 0), (0, -1), (0, 1), (1, -1)):
-        wrong = MasterKey(
-            key=Secret(bytes(suite.key_length + key)), salt=Secret(bytes(suite.salt_length + salt))
-        )
+        wrong = MasterKey(key=Secret(bytes(suite.key_length + key)), salt=Secret(bytes(suite.salt_length + salt)))
         with pytest.raises(LocalError, match="takes a key of"):
             backend.open(direction, SrtpKeys(suite=suite, master_keys=(wrong,)))
 

@@ -45,6 +45,4 @@ def test_f8_rtcp_uses_header_and_index():
     assert cipher.rtcp(cipher.rtcp(b"report", header, 3), header, 3) == b"report"
     # 4.1.2.3: the IV is 0 || E and index || header; the SRTP formula gives the same block with that ROC
     iv = bytes(4) + b"\x80\0\0\1" + header
-    assert cipher.rtcp(bytes(20), header, 1) == cipher.rtp(
-        bytes(20), iv[:12], int.from_bytes(iv[12:], "big") << 16
-    )
+    assert cipher.rtcp(bytes(20), header, 1) == cipher.rtp(bytes(20), iv[:12], int.from_bytes(iv[12:], "big") << 16)

@@ -87,9 +87,7 @@ def test_a_run_over_two_rounds_is_counted_to_the_packet(fast):
 def test_hard_stop_in_both_directions_and_only_for_that_protocol(fast, direction):
     told = []
     one = sender(fast=fast, lifetime=None if direction is Direction.RECEIVE else 4, on_expiring=told.append)
-    other = receiver(
-        fast=fast, lifetime=4 if direction is Direction.RECEIVE else None, on_expiring=told.append
-    )
+    other = receiver(fast=fast, lifetime=4 if direction is Direction.RECEIVE else None, on_expiring=told.append)
     for number in range(4):
         other.process(one.process(kit.rtp(number)))
         other.process_rtcp(one.process_rtcp(kit.rtcp()))
@@ -302,9 +300,7 @@ def test_window_size():
 @BOTH
 @pytest.mark.parametrize("size", [64, 192])
 def test_the_window_is_as_large_as_agreed(fast, size):
-    made = ContextSetup(
-        direction=Direction.RECEIVE, suite=CM, params=SessionParams(window_size_hint=size), fast=fast
-    )
+    made = ContextSetup(direction=Direction.RECEIVE, suite=CM, params=SessionParams(window_size_hint=size), fast=fast)
     other, one = MasterContext(kit.master(CM), made), sender()
     sealed = [one.process(kit.rtp(number)) for number in range(301)]
     other.process(sealed[300])

@@ -31,15 +31,11 @@ PROFILES = {
 
 
 def rtp_transform(suite=CM):
-    return build_transform(
-        suite, SessionParams(), derive_srtp(suite, kit.master(suite)), suite.srtp_tag_length
-    )
+    return build_transform(suite, SessionParams(), derive_srtp(suite, kit.master(suite)), suite.srtp_tag_length)
 
 
 def rtcp_transform(suite=CM):
-    return build_transform(
-        suite, SessionParams(), derive_srtcp(suite, kit.master(suite)), suite.srtcp_tag_length
-    )
+    return build_transform(suite, SessionParams(), derive_srtcp(suite, kit.master(suite)), suite.srtcp_tag_length)
 
 
 def sealer(start=None, used=None, suite=CM):

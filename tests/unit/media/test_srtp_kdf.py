@@ -32,9 +32,7 @@ def test_srtp_keys_of_the_suite(vector):
 
 def test_srtcp_has_labels_of_its_own():
     master = kit.master(suites.AES_CM_128_HMAC_SHA1_80)
-    one, other = (
-        derive(suites.AES_CM_128_HMAC_SHA1_80, master) for derive in (kdf.derive_srtp, kdf.derive_srtcp)
-    )
+    one, other = (derive(suites.AES_CM_128_HMAC_SHA1_80, master) for derive in (kdf.derive_srtp, kdf.derive_srtcp))
     assert one.cipher != other.cipher and one.auth != other.auth and one.salt != other.salt
     assert other.cipher.reveal() == kdf.aes_cm_prf(bytes([1]) * 16, bytes([254]) * 14, 3, 16)
     assert other.auth.reveal() == kdf.aes_cm_prf(bytes([1]) * 16, bytes([254]) * 14, 4, 20)

@@ -343,9 +343,7 @@ def test_a_second_stack_hears_nothing_of_the_key(caplog):
         try:
             call(packet)
         except Exception as error:
-            shown.append(
-                "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-            )
+            shown.append("".join(traceback.TracebackException.from_exception(error, capture_locals=True).format()))
     text = "".join(shown) + caplog.text
     assert len(shown) == 9
     for secret in (b"\x5a" * 4, b"\xa5" * 4):

@@ -188,9 +188,7 @@ def test_round_trip(suite, mki_length, payload, csrcs, extension, sequence, send
     extra = bytes(4 * csrcs)
     if extension is not None:
         extra += b"\xbe\xde" + extension.to_bytes(2, "big") + bytes(4 * extension)
-    text = kit.rtp(
-        sequence, payload, first=0x80 | csrcs | (0x10 if extension is not None else 0), extra=extra
-    )
+    text = kit.rtp(sequence, payload, first=0x80 | csrcs | (0x10 if extension is not None else 0), extra=extra)
     limits = {} if mki_length is None else {"mki": 1, "mki_length": mki_length}
     params = SessionParams(unencrypted_srtp=clear, unencrypted_srtcp=clear)
     one = sending.open(Direction.SEND, kit.keys(suite, params=params, **limits))

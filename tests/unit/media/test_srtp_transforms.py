@@ -24,9 +24,7 @@ def transform(suite, params=DEFAULT, tag=None):
 
 @pytest.mark.parametrize("vector", kit.vectors("rfc7714.json"), ids=lambda v: v["section"])
 def test_rfc7714(vector):
-    keys = SessionKeys(
-        Secret(bytes.fromhex(vector["key"])), Secret(b""), Secret(bytes.fromhex(vector["salt"]))
-    )
+    keys = SessionKeys(Secret(bytes.fromhex(vector["key"])), Secret(b""), Secret(bytes.fromhex(vector["salt"])))
     aead = build_transform(suites.AEAD_AES_128_GCM, DEFAULT if vector["encrypted"] else CLEAR, keys, 16)
     plain, sealed, index = bytes.fromhex(vector["plain"]), bytes.fromhex(vector["sealed"]), vector["index"]
     if vector["protocol"] == "rtp":
@@ -75,9 +73,7 @@ def test_unauthenticated_srtp_has_no_tag_but_srtcp_keeps_its_own():
     assert len(one.seal_rtcp(kit.rtcp(), 1)) == len(kit.rtcp()) + 14
 
 
-@pytest.mark.parametrize(
-    "suite", [suites.AES_CM_128_HMAC_SHA1_80, suites.AEAD_AES_128_GCM], ids=lambda s: s.name
-)
+@pytest.mark.parametrize("suite", [suites.AES_CM_128_HMAC_SHA1_80, suites.AEAD_AES_128_GCM], ids=lambda s: s.name)
 def test_an_authentic_packet_with_the_wrong_e_flag_is_refused(suite):
     sealed = transform(suite, CLEAR).seal_rtcp(kit.rtcp(), 1)
     with pytest.raises(AuthenticationFailed):

@@ -12,6 +12,7 @@ from tests.pair import D, Pair, Party, body
 
 ASK = ims.SecurityPolicy(on_exposed=OnFailure.ASK)
 WARN = ims.SecurityPolicy(on_exposed=OnFailure.WARN)
+STRICT_CALLEE = ims.SecurityPolicy(on_caller_exposed=OnFailure.REFUSE)
 EXPOSED = ims.SecurityPolicy(forking=Forking.EXPOSED)
 PREFERRED = ims.SecurityPolicy(requirement=Requirement.PREFERRED)
 
@@ -294,7 +295,7 @@ def test_unusable_answer_to_another_offer() -> None:
 
 def test_callee_waits_then_offers_once() -> None:
     """The caller does not re-key: after 5 s one offer of ours; if the key stays, the policy decides."""
-    pair = called()
+    pair = called(STRICT_CALLEE)
     assert rekeys(pair.bob, pair.bob.wait(CALLEE_PATIENCE)) == [False]
     offer = pair.bob.offer()
     old = pair.alice.octets(ims.Direction.SEND)[-1]
@@ -320,7 +321,7 @@ def test_callee_meets_a_caller_that_rekeys_in_the_answer() -> None:
 @pytest.mark.parametrize(("status", "ended"), [(488, True), (491, False)])
 def test_callees_offer_refused(status: int, ended: bool) -> None:
     """The one re-offer refused: that was it; glare: another try."""
-    pair = called()
+    pair = called(STRICT_CALLEE)
     pair.bob.wait(CALLEE_PATIENCE)
     pair.bob.offer()
     new = pair.bob.rejected(status)
@@ -342,7 +343,7 @@ def test_callees_own_offer_before_its_patience_ends() -> None:
 
 def test_callees_patience_ends_while_an_offer_is_open() -> None:
     """Nothing can be offered now; the deadline still runs."""
-    pair = called()
+    pair = called(STRICT_CALLEE)
     pair.bob.receive_offer(pair.alice.offer())
     assert rekeys(pair.bob, pair.bob.wait(CALLEE_PATIENCE)) == []
     assert exits(pair.bob, pair.bob.wait(REKEY_TIMEOUT)) == [(D, DialogExit.BYE)]
@@ -398,3 +399,14 @@ def test_other_offers_may_fail() -> None:
     pair.alice.rejected(488)
     assert pair.agrees()
     assert pair.alice.gates[D, 0] is Gate.OPEN
+
+
+def test_a_callee_goes_on_with_a_warning_unless_told_otherwise() -> None:
+    """A caller that never re-keys, as most phones: the call goes on, and the status does not claim B7."""
+    pair = called()
+    pair.bob.wait(CALLEE_PATIENCE)
+    pair.bob.offer()
+    assert exits(pair.bob, pair.bob.rejected(488)) == []
+    status = pair.bob.negotiation.status
+    assert status.fork_state is ims.ForkState.UNKNOWN
+    assert "exposed" in {warning.code for warning in status.warnings}
