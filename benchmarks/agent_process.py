@@ -15,11 +15,10 @@ from multiprocessing.connection import Connection
 from typing import Any, Self
 
 import imsmediasec as ims
+from benchmarks.media_load import favour
 from imsmediasec.agent import Agent, AgentConfig, SecureForking
 from imsmediasec.agent.call import Call
 from imsmediasec.agent.observer import NoObserver
-
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +75,11 @@ class AgentProcess:
     def cpu(self) -> float:
         """Seconds of CPU time spent so far."""
         return float(self._ask("cpu"))
+
+    def waited(self) -> float:
+        """Seconds that it was ready to run but had no core, so far: what other work on the machine has cost it."""
+        with open(f"/proc/{self._process.pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) / 1e9
 
     def holdings(self) -> Holdings:
         return Holdings(**self._ask("holdings"))
@@ -137,6 +141,7 @@ class _Observer(NoObserver):
 
 
 def _serve(pipe: Connection, softphone: str, secure_forking: str, trace: bool) -> None:
+    favour()
     loop = _Loop()
     try:
         loop.run_until_complete(_Served(loop, pipe, softphone, SecureForking(secure_forking), trace).run())

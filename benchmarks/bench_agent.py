@@ -44,25 +44,27 @@ def set_up(folder: Path, mode: SecureForking, number: int) -> tuple[float, float
     return cpu / number * 1e3, held / number / 1024
 
 
-def measure(load: AgentLoad, streams: Sequence[Stream], seconds: float) -> tuple[Result, Result, float]:
-    """What the calls see, what as many streams through a bare forwarder see, and how busy the agent was (0 to 1).
+def measure(load: AgentLoad, streams: Sequence[Stream], seconds: float) -> tuple[Result, Result, str]:
+    """What the calls see, what as many streams through a bare forwarder see, and how busy the agent was.
 
     They take turns, so that both meet what else the machine does. Calls must live for `time_for(seconds)`.
     """
-    through, bare, busy = Result(), Result(), 0.0
+    through, bare, busy, waited = Result(), Result(), 0.0, 0.0
     others = [Stream() for _ in streams]
     turns = max(1, round(seconds / TURN))
     try:
         with Relaying(others, None, b"", b""):
             for _turn in range(turns):
-                before = load.agent.cpu()
+                cpu, wait = load.agent.cpu(), load.agent.waited()
                 through += speak(streams, load.sealed, seconds / turns)
-                busy += (load.agent.cpu() - before) / seconds
+                busy += (load.agent.cpu() - cpu) / seconds
+                waited += (load.agent.waited() - wait) / seconds
                 bare += speak(others, load.sealed, seconds / turns)
     finally:
         for stream in others:
             stream.close()
-    return through, bare, busy
+    average = f"load average {os.getloadavg()[0]:.1f}"
+    return through, bare, f"agent {busy:.0%} of a core, {waited:.1%} of the time without the core it needs, {average}"
 
 
 def time_for(seconds: float) -> float:
@@ -83,8 +85,8 @@ def holds(folder: Path, mode: SecureForking, number: int, seconds: float) -> boo
     added = added_delay(result, bare)
     good = result.loss <= MOST_LOSS and added <= MOST_DELAY and not result.silent
     print(
-        f"load {number:4} calls {mode.value:9} {'holds' if good else 'does not hold'}: {added:.1f} ms added at p99; "
-        f"agent {busy:.0%} of a core, load average {os.getloadavg()[0]:.1f}",
+        f"load {number:4} calls {mode.value:9} {'holds' if good else 'does not hold'}: {added:.1f} ms added at p99",
+        busy,
         f"agent: {result}",
         f"bare forwarder: {bare}",
         sep="\n    ",

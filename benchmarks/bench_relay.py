@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
-from benchmarks.media_load import LOOPBACK, Address, Result, Sealed, Stream, keys, rtp, speak
+from benchmarks.media_load import LOOPBACK, Address, Result, Sealed, Stream, favour, keys, rtp, speak
 from imsmediasec import suites
 from imsmediasec.media import MediaStream, PylibsrtpBackend
 from imsmediasec.media.readers import Readers
@@ -89,6 +89,7 @@ def _relaying(
         loop.add_reader(pipe.fileno(), command)
         await stopped.wait()
 
+    favour()
     asyncio.run(run())
 
 
