@@ -10,16 +10,24 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 
 from imsmediasec.agent.call import Call
 from imsmediasec.agent.client_transaction import ClientTransaction
 from imsmediasec.agent.config import AgentConfig
-from imsmediasec.agent.contacts import Contacts
+from imsmediasec.agent.contacts import Contacts, check_addresses
 from imsmediasec.agent.endpoint import Endpoint
 from imsmediasec.agent.media import MediaSettings
 from imsmediasec.agent.observer import Observer
 from imsmediasec.agent.own_user import is_own_user
-from imsmediasec.agent.passing import next_hop, pass_request, pass_response, route_set
+from imsmediasec.agent.passing import (
+    OFFER_METHODS,
+    drop_description,
+    next_hop,
+    pass_request,
+    pass_response,
+    route_set,
+)
 from imsmediasec.agent.retargeting import Transfers
 from imsmediasec.agent.server_transaction import ServerTransaction
 from imsmediasec.agent.sip_dialog import (
@@ -39,6 +47,8 @@ from imsmediasec.terms import Side
 _DIALOG_METHODS = ("INVITE", "SUBSCRIBE", "REFER", "NOTIFY")
 MAX_CALLS = 2000
 MAX_DIALOGS = 10_000
+MAX_LOOSE_DIALOGS = 1000
+"""Of those, subscriptions and others without a call; the one not used for longest goes first."""
 
 
 class BackToBack:
@@ -110,7 +120,8 @@ class BackToBack:
             return
         dialog = self.dialogs.get(dialog_key(ack, face, request=True))
         if dialog is not None and dialog.call is not None:
-            dialog.call.ack_received(face, dialog, ack)
+            with suppress(MediaSecurityError):  # nobody answers an ACK
+                dialog.call.ack_received(face, dialog, ack)
 
     def _invite(self, face: Face, transaction: ServerTransaction, source: Endpoint) -> None:
         request = transaction.request
@@ -122,8 +133,8 @@ class BackToBack:
             side = Side.UAC if face is Face.PHONE else Side.UAS
             call = Call(self, key, side, request)
             self.calls[key] = call
-        elif call.has_open_invite:
-            # The same request by another way (RFC 3261 8.2.2.2), or one too many.
+        elif face is not call.caller_face or call.has_open_invite:
+            # The same request by another way (RFC 3261 8.2.2.2), one too many, or the called side in the caller's name.
             raise LocalError("this INVITE is here already", clause="RFC 3261 8.2.2.2", sip_status_hint=482)
         if face is Face.PHONE:
             self.contacts.learn(request, source)
@@ -139,6 +150,10 @@ class BackToBack:
         dialog = self.dialogs.get(dialog_key(request, face, request=True))
         if dialog is None:
             raise LocalError("this dialog is not known", sip_status_hint=481)
+        if dialog.call is None:
+            if request.method in OFFER_METHODS:
+                raise LocalError("a call is not set up within a subscription", sip_status_hint=488)
+            self.dialogs[dialog.key] = self.dialogs.pop(dialog.key)
         target = contact_target(request)
         if target is not None and request.method in ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"):
             dialog.half(face).remote_target = target  # target refresh (RFC 3261 12.2.2)
@@ -199,6 +214,11 @@ class BackToBack:
             back = pass_response(response, request)
             if request.method in _DIALOG_METHODS and response.status < 300 and tag_of(response, "To"):
                 self.dialog_from_response(face, request, out, response, source)
+                loose = [key for key, dialog in self.dialogs.items() if dialog.call is None]
+                for key in loose[:-MAX_LOOSE_DIALOGS]:
+                    del self.dialogs[key]
+            if request.method in (*OFFER_METHODS, "OPTIONS"):
+                drop_description(back)
             self.contacts.exchange(back, face, keep=response.status >= 300)
             self.respond(face, transaction, back)
 
@@ -260,7 +280,15 @@ class BackToBack:
 
         def responded(client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
             self._believe(face, response, hop)
-            on_response(client, response, made_here)
+            try:
+                check_addresses(response)
+                on_response(client, response, made_here)
+            except MediaSecurityError as error:
+                if response.status >= 200 and not made_here:
+                    # Whoever waits for it must hear of something, or a call would hang for ever.
+                    failure = SipMessage.response_to(client.request, 502, f"Bad Gateway ({type(error).__name__})")
+                    failure.remove_item("Via")
+                    on_response(client, failure, True)
 
         return self._layers[face].send_request(request, hop, responded)
 

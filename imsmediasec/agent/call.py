@@ -21,7 +21,7 @@ from imsmediasec.agent.endpoint import Endpoint
 from imsmediasec.agent.identity import assertions
 from imsmediasec.agent.media import CallMedia
 from imsmediasec.agent.own_requests import OwnRequests
-from imsmediasec.agent.passing import next_hop, pass_request, pass_response
+from imsmediasec.agent.passing import OFFER_METHODS, drop_description, next_hop, pass_request, pass_response
 from imsmediasec.agent.retargeting import REDIRECT_PATIENCE, UNKNOWN, at_least_as_strict, forwarded_to
 from imsmediasec.agent.server_transaction import ServerTransaction
 from imsmediasec.agent.session_timer import SessionTimer
@@ -31,6 +31,8 @@ from imsmediasec.sip import NameAddr, SipMessage, parse_option_tags, replace_ses
 if TYPE_CHECKING:
     from imsmediasec.agent.b2bua import BackToBack
 
+MAX_FORKS = 50
+"""Dialogs of one INVITE; what further ones answer is not read."""
 # What an answerer says that cannot do without an offer in the INVITE.
 _NEEDS_OFFER = (400, 415, 488, 500, 501, 606)
 
@@ -191,6 +193,8 @@ class Call:
             return
         if response.status >= 300:
             self._invite_failed(Face.PHONE, response)
+            if made_here and self._taken is not None:  # what took the call cannot be passed on
+                self.end(self._taken)
             return
         d = self._dialog_of(Face.PHONE, client, response)
         if d is None:
@@ -395,6 +399,7 @@ class Call:
                 self.close()
                 return
         back = pass_response(response, self._server.request)
+        drop_description(back)
         self.core.respond(face, self._server, back)
         if self.side is ims.Side.UAC and response.status < 400 and not self._cancelled:
             self._await_redirected()
@@ -426,13 +431,16 @@ class Call:
         out = pass_request(ack, half)
         self.core.contacts.exchange(out, face.other)
         try:
+            hop = self.core.hop(half, out)
+            if d.ack is not None and d.ack[1] == hop and sequence_of(d.ack[0]) == sequence_of(out):
+                self.core.send_ack(face.other, *d.ack)  # it comes again, as the 2xx did
+                return
             sdp = session_description(ack)
             if sdp is not None:
                 replace_session_description(out, self.convert(face, d, sdp, ack))
         except ims.MediaSecurityError as error:
             self.end(d, error)
             return
-        hop = self.core.hop(half, out)
         d.ack = (out, hop)
         d.acknowledged = True
         d.busy = False
@@ -447,7 +455,8 @@ class Call:
         if d is None or d.gone:
             raise ims.LocalError("this dialog has ended", sip_status_hint=481)
         request = transaction.request
-        sdp = session_description(request)
+        negotiates = request.method in OFFER_METHODS
+        sdp = session_description(request) if negotiates else None
         if request.method == "BYE":
             self._bye_received(face, d, transaction)
         elif request.method in ("INVITE", "UPDATE") and (sdp is not None or request.method == "INVITE"):
@@ -458,6 +467,8 @@ class Call:
 
             def responded(response: SipMessage, back: SipMessage) -> bool:
                 self.note_timer(d, request, response, face)
+                if negotiates or request.method == "OPTIONS":
+                    drop_description(back)
                 return True
 
             self.core.pass_in_dialog(face, dialog, transaction, on_response=responded)
@@ -521,7 +532,8 @@ class Call:
                 return True
             if response.status >= 300:
                 d.busy = False
-                self._offer_refused(face, d, response)
+                drop_description(back)
+                self._offer_refused(face, d, response.status)
                 self._continue(d)
                 return True
             if invite and (d.ack is not None or d.last_success is not None):  # it came before
@@ -531,8 +543,8 @@ class Call:
                     self.core.respond(face, transaction, d.last_success)
                 return False
             self.note_timer(d, request, response, face)
-            answer = session_description(response)
             try:
+                answer = session_description(response)
                 if answer is not None:
                     replace_session_description(back, self.convert(face.other, d, answer, response))
             except ims.MediaSecurityError as error:
@@ -548,11 +560,16 @@ class Call:
                 self._continue(d)
             return True
 
-        self.core.pass_in_dialog(face, d.sip, transaction, edit=edit, on_response=responded)
+        try:
+            self.core.pass_in_dialog(face, d.sip, transaction, edit=edit, on_response=responded)
+        except ims.MediaSecurityError:  # the dialog leads nowhere
+            d.busy = False
+            self._offer_refused(face, d, 503)
+            raise
 
-    def _offer_refused(self, face: Face, d: CallDialog, response: SipMessage) -> None:
+    def _offer_refused(self, face: Face, d: CallDialog, status: int) -> None:
         if face is Face.PHONE and d.open is OpenOffer.OURS:
-            self.negotiation.offer_rejected(dialog=d.id, status=response.status, now=self.now)
+            self.negotiation.offer_rejected(dialog=d.id, status=status, now=self.now)
         elif face is Face.NETWORK and d.open is OpenOffer.THEIRS:
             self.negotiation.remote_offer_withdrawn(dialog=d.id, now=self.now)
         d.open = None
@@ -702,6 +719,9 @@ class Call:
     def _dialog_of(self, face: Face, client: ClientTransaction, response: SipMessage) -> CallDialog | None:
         """The dialog of a response to the INVITE that came from `face`; None without a tag (RFC 3261 12.1)."""
         if not tag_of(response, "To") or self._server is None or self._source is None:
+            return None
+        far = tag_of(response, "To") if face is Face.PHONE else tag_of(response, "From")
+        if far not in self.dialogs and len(self.dialogs) >= MAX_FORKS:
             return None
         sip = self.core.dialog_from_response(face, self._server.request, client.request, response, self._source)
         if sip is None:

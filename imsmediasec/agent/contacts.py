@@ -69,8 +69,7 @@ class Contacts:
             return
         bindings = not message.is_request and message.method == "REGISTER"
         values = message.get_list("Contact")
-        if len(values) > MAX_CONTACTS:
-            raise MalformedInput(f"more than {MAX_CONTACTS} Contacts")
+        _check_number(values)
         for index, value in enumerate(values):
             if value.strip() == "*":
                 continue
@@ -100,3 +99,19 @@ class Contacts:
             return None
         original = parse_uri(known[0])
         return original if isinstance(original, SipUri) else None
+
+
+def check_addresses(response: SipMessage) -> None:
+    """Raise MalformedInput if a Contact or Record-Route cannot be read, or there are too many to pass on."""
+    for name in ("Contact", "Record-Route"):
+        values = response.get_list(name)
+        for value in values:
+            if value.strip() != "*":
+                NameAddr.parse(value)
+        if response.status < 300:
+            _check_number(values)
+
+
+def _check_number(values: list[str]) -> None:
+    if len(values) > MAX_CONTACTS:
+        raise MalformedInput(f"more than {MAX_CONTACTS} addresses in one header")

@@ -25,6 +25,7 @@ from imsmediasec.media.readers import Readers
 from imsmediasec.media.relay import Counters, MediaRelay
 from imsmediasec.sdp import SessionDescription, profiles
 
+_REQUIRED = ims.Requirement.REQUIRED
 MAX_STREAMS = 16
 """Media streams a call: each has four sockets."""
 
@@ -267,6 +268,11 @@ class CallMedia:
             doc = SessionDescription.parse(sdp)
         except ims.MalformedInput:
             return b""  # reported by the negotiation; nothing of it is passed on
+        policy = self.negotiation.policy
+        for media in doc.media:
+            # What is refused for want of protection must not be set up past us.
+            if media.port and not is_relayed(media) and policy.requirement_for(media.media_type) is _REQUIRED:
+                media.set_media(port=0)
         ports = {index: self._relay(index).local_port for index, media in enumerate(doc.media) if is_relayed(media)}
         lead_through(doc, self._settings.local_host, ports)
         make_plain(doc)

@@ -17,7 +17,7 @@ from imsmediasec.agent.client_transaction import ClientTransaction
 from imsmediasec.agent.config import Account
 from imsmediasec.agent.server_transaction import ServerTransaction
 from imsmediasec.agent.sip_dialog import Face, Half, sequence_of
-from imsmediasec.errors import MalformedInput
+from imsmediasec.errors import MalformedInput, MediaSecurityError
 from imsmediasec.negotiation.timers import glare_delay
 from imsmediasec.sip import SipMessage, SipUri, parse_uri, session_description
 from imsmediasec.sip.digest import authorization, best_challenge
@@ -74,7 +74,7 @@ class OwnRequests:
             return
         self._open.add(d.id)
 
-        def responded(client: ClientTransaction, response: SipMessage) -> None:
+        def responded(request: SipMessage, response: SipMessage) -> None:
             if response.status < 200 or self._call.ended:
                 return
             if d.id not in self._open:
@@ -84,7 +84,7 @@ class OwnRequests:
             self._open.discard(d.id)
             if response.status < 300:
                 if method == "INVITE":
-                    self.acknowledge(d, None, number=sequence_of(client.request))
+                    self.acknowledge(d, None, number=sequence_of(request))
                 self._take_answer(d, response)
             elif not self._refused(d, response, fresh):
                 return
@@ -110,13 +110,22 @@ class OwnRequests:
         d: CallDialog,
         face: Face,
         method: str,
-        on_response: Callable[[ClientTransaction, SipMessage], None],
+        on_response: Callable[[SipMessage, SipMessage], None],
         *,
         body: bytes = b"",
         credentials: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        """Send a request within the dialog; once more with credentials if it is challenged and we have some."""
-        request = self._request(d, face, method, body=body, extra=credentials)
+        """Send a request within the dialog; once more with credentials if it is challenged and we have some.
+
+        `on_response` gets the request and each response; a 503 made here if the dialog leads nowhere.
+        """
+        try:
+            request = self._request(d, face, method, body=body, extra=credentials)
+            hop = self._core.hop(self._half(d, face), request)
+        except MediaSecurityError:
+            request = SipMessage.request(method, "sip:invalid.invalid", [("CSeq", f"0 {method}")])
+            self._core.loop.call_soon(on_response, request, SipMessage.response_to(request, 503))
+            return
 
         def responded(client: ClientTransaction, response: SipMessage, made_here: bool) -> None:
             self._core.observer.sip(face, incoming=True, message=response)
@@ -125,12 +134,15 @@ class OwnRequests:
                 if answer is not None:
                     self._send(d, face, method, on_response, body=body, credentials=(answer,))
                     return
-            on_response(client, response)
+            on_response(request, response)
 
-        self._core.send(face, request, self._core.hop(self._half(d, face), request), responded)
+        self._core.send(face, request, hop, responded)
 
     def _take_answer(self, d: CallDialog, response: SipMessage) -> None:
-        sdp = session_description(response)
+        try:
+            sdp = session_description(response)
+        except MalformedInput:
+            sdp = None
         if sdp is None:
             self._call.negotiation.offer_rejected(dialog=d.id, status=488, now=self._call.now)
             return
@@ -178,7 +190,11 @@ class OwnRequests:
         if failure is not None:
             raise failure
         call.media.remember_remote(d.id, sdp)
-        answer = call.media.answer_alone(d.id, call.now)
+        try:
+            answer = call.media.answer_alone(d.id, call.now)
+        except ims.LocalError:
+            call.negotiation.remote_offer_withdrawn(dialog=d.id, now=call.now)
+            raise
         headers = [("Contact", self._contact(d, Face.NETWORK)), ("Allow", _ALLOW)]
         if d.timer is not None and request.has("Session-Expires"):
             headers += [("Require", "timer"), d.timer.header(Face.NETWORK)]
@@ -218,19 +234,22 @@ class OwnRequests:
     def acknowledge(
         self, d: CallDialog, answer: bytes | None, *, face: Face = Face.NETWORK, number: int | None = None
     ) -> None:
-        """Acknowledge a 2xx ourselves."""
+        """Acknowledge a 2xx ourselves. If the dialog leads nowhere, nothing goes out."""
         half = self._half(d, face)
         if number is None:
             number = max(half.numbers.values(), default=half.sequence)
-        ack = self._request(d, face, "ACK", body=answer or b"", number=number)
-        hop = self._core.hop(half, ack)
+        try:
+            ack = self._request(d, face, "ACK", body=answer or b"", number=number)
+            hop = self._core.hop(half, ack)
+        except MediaSecurityError:
+            return
         d.ack = (ack, hop)
         self._core.send_ack(face, ack, hop)
 
     def bye(self, d: CallDialog, face: Face) -> None:
         """End the dialog on one face."""
         if d.sip is not None:
-            self._send(d, face, "BYE", lambda client, response: None)
+            self._send(d, face, "BYE", lambda request, response: None)
 
     def _half(self, d: CallDialog, face: Face) -> Half:
         assert d.sip is not None

@@ -7,16 +7,20 @@ from dataclasses import replace
 from imsmediasec.agent.endpoint import Endpoint, TransportProtocol
 from imsmediasec.agent.sip_dialog import Half, sequence_of
 from imsmediasec.errors import MalformedInput
-from imsmediasec.sip import CSeq, NameAddr, RAck, SipMessage, SipUri, parse_uri
+from imsmediasec.sip import CSeq, NameAddr, RAck, SipMessage, SipUri, parse_uri, session_description
 from imsmediasec.sip.headers import parse_max_forwards
 
 # Hops behind the agent are not the other side's business (RFC 3261 12.1, 16.12): each half has its own.
 _HOP_BY_HOP = ("Via", "Route", "Record-Route")
 
+OFFER_METHODS = ("INVITE", "UPDATE", "PRACK")
+"""Methods whose requests and responses carry offers and answers; an ACK does too."""
+
 
 def pass_request(request: SipMessage, half: Half | None, *, uri: str | None = None) -> SipMessage:
     """The request for the other side, without Via. `half`: the dialog's half there; None: `uri`."""
     out = request.copy()
+    _cut_trailing(out)
     for name in _HOP_BY_HOP:
         out.remove(name)
     if out.has("Max-Forwards"):
@@ -46,6 +50,7 @@ def pass_request(request: SipMessage, half: Half | None, *, uri: str | None = No
 def pass_response(response: SipMessage, request: SipMessage) -> SipMessage:
     """The response to `request` of the other side. `response` has its own Via taken off already."""
     out = response.copy()
+    _cut_trailing(out)
     for name in _HOP_BY_HOP:
         out.remove(name)
     for route in reversed(request.get_all("Record-Route")):  # as a user agent server does (RFC 3261 12.1.1)
@@ -54,6 +59,16 @@ def pass_response(response: SipMessage, request: SipMessage) -> SipMessage:
         out.prepend("Via", via)
     out.set("CSeq", str(CSeq(number=sequence_of(request), method=request.method)))
     return out
+
+
+def drop_description(message: SipMessage) -> None:
+    """Take out an SDP that stands where none belongs: nobody leads its media through the relay."""
+    try:
+        if session_description(message) is None:
+            return
+    except MalformedInput:
+        pass
+    message.set_body(b"")
 
 
 def route_set(message: SipMessage, *, reverse: bool) -> tuple[str, ...]:
@@ -90,3 +105,9 @@ def endpoint_of(uri: str, usual: TransportProtocol = TransportProtocol.UDP) -> E
     if usual is TransportProtocol.TLS and protocol is not usual:
         raise MalformedInput(f"transport {name[:20]} is not used: this agent speaks TLS only", sip_status_hint=503)
     return Endpoint(protocol=protocol, host=parsed.host.strip("[]"), port=parsed.port or protocol.default_port)
+
+
+def _cut_trailing(message: SipMessage) -> None:
+    # Octets behind the body are no part of the message (RFC 3261 18.3), but some read them.
+    if message.trailing:
+        message.set_body(message.body)
