@@ -6,7 +6,7 @@ branches on a suite's name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -33,11 +33,11 @@ class SrtpSuite:
     """Bits of the cipher key, for comparison only."""
     max_srtp_lifetime: int = 2**48
     max_srtcp_lifetime: int = 2**31
+    key_salt_length: int = field(init=False)
+    """Octets of key||salt in a=crypto (RFC 4568 6.1)."""
 
-    @property
-    def key_salt_length(self) -> int:
-        """Octets of key||salt in a=crypto (RFC 4568 6.1)."""
-        return self.key_length + self.salt_length
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key_salt_length", self.key_length + self.salt_length)
 
     def __repr__(self) -> str:
         return f"<SrtpSuite {self.name}>"

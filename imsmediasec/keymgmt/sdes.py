@@ -34,7 +34,8 @@ class Selection:
 
 def usable_suites(policy: SecurityPolicy, capabilities: SrtpCapabilities) -> tuple[SrtpSuite, ...]:
     """Suites that the policy wants and the SRTP layer runs, best first."""
-    return tuple([suite for suite in policy.suites if capabilities.refusal(suite, DEFAULT_PARAMS) is None])
+    available = capabilities.suites
+    return tuple([suite for suite in policy.suites if suite in available])
 
 
 def new_crypto(tag: int, suite: SrtpSuite, policy: SecurityPolicy, random: Random) -> CryptoAttribute:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from imsmediasec import events
 from imsmediasec.errors import LocalError, MalformedInput, MediaSecurityError
@@ -97,9 +98,12 @@ class Call:
             raise LocalError(f"dialog {dialog} is not known")
         return d
 
-    def record(self, crypto: CryptoAttribute, dialog: str | None) -> None:
-        """This line's keys stood in an SDP of that dialog, or of the INVITE (None)."""
-        self._ledger.record(crypto, Disclosure(dialog=dialog, hop=self._signalling))
+    def record(self, lines: Iterable[CryptoAttribute | None], dialog: str | None) -> None:
+        """The keys of these lines stood in an SDP of that dialog, or of the INVITE (None)."""
+        disclosure = Disclosure(dialog=dialog, hop=self._signalling)
+        for crypto in lines:
+            if crypto is not None:
+                self._ledger.record(crypto, disclosure)
 
     def reach(self, d: Dialog, plans: tuple[MediaPlan, ...], now: float) -> None:
         """An exchange is complete: put it into force."""
@@ -109,8 +113,10 @@ class Call:
                 code="protection-lost", text="media that was protected no longer is"
             )
             self._lost_protection = True
-        elif all(stream.protected for stream in d.streams.values() if stream.form is not Form.REFUSED):
-            self.notes.pop("protection-lost", None)
+        elif "protection-lost" in self.notes and all(
+            stream.protected for stream in d.streams.values() if stream.form is not Form.REFUSED
+        ):
+            del self.notes["protection-lost"]
         self.changed()
 
     def set_gates(self, d: Dialog) -> None:
@@ -143,16 +149,16 @@ class Call:
         """The status may have changed. It is derived when somebody comes to look."""
         self._maybe_changed = True
 
-    def next_event(self) -> events.Event | None:
-        """The oldest event not taken yet; after the others, the status if it changed."""
-        if not self.events and self._maybe_changed:
+    def status_event(self) -> events.Event | None:
+        """The status, if it changed since it was reported last: after all other events."""
+        if self._maybe_changed:
             self._maybe_changed = False
             status = self.status
             if status != self._last_status or self._lost_protection:
                 self._last_status = status
                 lost, self._lost_protection = self._lost_protection, False
                 return events.SecurityChanged(dialog=self.live, status=status, lost_protection=lost)
-        return self.events.popleft() if self.events else None
+        return None
 
     @property
     def status(self) -> SecurityStatus:

@@ -35,6 +35,8 @@ class EdgeRules:
     @classmethod
     def of(cls, policy: SecurityPolicy, *, agreed: bool) -> EdgeRules:
         edge = Scope.END_TO_ACCESS_EDGE
+        if edge not in policy.scope:
+            return NO_EDGE
         scopes = [scope for scope in policy.scope if scope is not edge or agreed]
         return cls(
             allowed=edge in scopes,
@@ -62,11 +64,11 @@ class EdgeRules:
         return Ends.EDGE
 
 
-NO_EDGE = EdgeRules.of(SecurityPolicy(), agreed=False)
+NO_EDGE = EdgeRules(allowed=False, available=True, offers=Ends.FAR_END, unmarked=Ends.FAR_END)
 """End to end only."""
 
 
 def _applied(line: MediaDescription) -> bool:
     """Whether the edge says that it ends the protection. Unknown words are ignored; a blank may stand before the word
     (TS 34.229-1)."""
-    return any(value.strip(" \t").lower() == "applied" for value in line.values(ATTRIBUTE))
+    return "applied" in [value.strip(" \t").lower() for value in line.values(ATTRIBUTE)]

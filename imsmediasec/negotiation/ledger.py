@@ -56,4 +56,7 @@ class KeyLedger:
         seen = self._by_id.get(id(key))
         if seen is not None:
             return seen[1]
-        return next((known for one, known in self._facts if one.key_salt == key.key_salt), None)
+        for one, known in self._facts:
+            if one.key_salt == key.key_salt:
+                return known
+        return None

@@ -73,7 +73,8 @@ class Negotiation:
 
     def next_event(self) -> events.Event | None:
         """The oldest event not taken yet, or None. A changed status comes after all others."""
-        return self._call.next_event()
+        queue = self._call.events
+        return queue.popleft() if queue else self._call.status_event()
 
     @property
     def policy(self) -> SecurityPolicy:
@@ -134,8 +135,7 @@ class Negotiation:
             edge=call.edge,
         )
         for line in offer.media:
-            for crypto in line.crypto:
-                call.record(crypto, dialog)
+            call.record(line.crypto, dialog)
         if d is None:
             self._invite_offer = offer
         else:
@@ -171,9 +171,7 @@ class Negotiation:
             raise LocalError(f"dialog {dialog}: {error.reason}; refuse the offer") from None
         d.step(ExchangeInput.SEND_ANSWER)
         d.remote_plan = None
-        for plan in plans:
-            if plan.local is not None:
-                call.record(plan.local, dialog)
+        call.record([plan.local for plan in plans], dialog)
         before = d.phase
         call.reach(d, plans, now)
         self._rules.after_exchange(d, before, ours=False, now=now)
@@ -233,9 +231,7 @@ class Negotiation:
             d.answer_received(to_invite=d.local_offer is self._invite_offer)
         else:
             d.step(ExchangeInput.RECEIVE_PREVIEW)
-        for plan in plans:
-            if plan.remote is not None:
-                call.record(plan.remote, dialog)
+        call.record([plan.remote for plan in plans], dialog)
         before = d.phase
         call.reach(d, plans, now)
         self._rules.after_exchange(d, before, ours=True, now=now)
@@ -275,12 +271,9 @@ class Negotiation:
         if self.side is Side.UAS and not d.live and not d.streams and not d.offerless:
             # The INVITE's own offer may have reached other terminals too; a callee cannot tell. All its
             # lines, not only the one we take: a later offer may come back to another.
-            for crypto in offered_keys(doc):
-                call.record(crypto, None)
+            call.record(offered_keys(doc), None)
         else:
-            for plan in plans:
-                if plan.remote is not None:
-                    call.record(plan.remote, dialog)
+            call.record([plan.remote for plan in plans], dialog)
         d.peer = peer or d.peer
         call.dialogs[dialog] = d
         d.step(ExchangeInput.RECEIVE_OFFER)

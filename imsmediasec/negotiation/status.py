@@ -45,6 +45,8 @@ _NAMES = {
     HolderKind.SIGNALLING_LISTENERS: "whoever can listen to the signalling",
     HolderKind.FORKED_TERMINALS: "every terminal that the INVITE reached",
 }
+_SENT, _RECEIVED, _BOTH = frozenset({Direction.SEND}), frozenset({Direction.RECEIVE}), frozenset(Direction)
+_NOBODY = Identity(uri=None, source=IdentitySource.NONE)
 
 
 def derive(
@@ -75,7 +77,7 @@ def derive(
         )
     others = tuple(other_dialogs)
     middle = _is_trusted_middle(identity, policy)
-    edge = access_edge or Identity(uri=None, source=IdentitySource.NONE)
+    edge = access_edge or _NOBODY
     streams = tuple(
         [
             _stream_status(
@@ -154,24 +156,24 @@ def _holders(
     ledger: KeyLedger,
     side: Side,
 ) -> tuple[KeyHolder, ...]:
-    found: dict[tuple[HolderKind, str], tuple[Direction, ...]] = {}
-    for direction, crypto in ((Direction.SEND, stream.local), (Direction.RECEIVE, stream.remote)):
-        assert crypto is not None
-        holders = [(_ends_it(stream, middle), identity.uri or "unknown")]
-        for kind in _shared_with(crypto, ledger):
-            if stream.ends is Ends.EDGE and kind is not HolderKind.SIGNALLING_LISTENERS:
-                continue  # the edge takes the key out of the SDP
-            holders.append((kind, _NAMES[kind]))
+    assert stream.local is not None and stream.remote is not None
+    sent, received = _shared_with(stream.local, ledger), _shared_with(stream.remote, ledger)
+    kind = _ends_it(stream, middle)
+    found = [KeyHolder(kind=kind, name=identity.uri or "unknown", reason=_REASONS[kind], directions=_BOTH)]
+    for kind, name in _NAMES.items():
+        if stream.ends is Ends.EDGE and kind is not HolderKind.SIGNALLING_LISTENERS:
+            continue  # the edge takes the key out of the SDP
+        if kind in sent or kind in received:
+            directions = _BOTH if kind in sent and kind in received else _SENT if kind in sent else _RECEIVED
+            found.append(KeyHolder(kind=kind, name=name, reason=_REASONS[kind], directions=directions))
             if kind is HolderKind.FORKED_TERMINALS and side is Side.UAC:
-                holders += [(HolderKind.EARLY_DIALOG, other) for other in others if other != dialog.id]
-        for holder in holders:
-            found[holder] = (*found.get(holder, ()), direction)
-    return tuple(
-        [
-            KeyHolder(kind=kind, name=name, reason=_REASONS[kind], directions=frozenset(directions))
-            for (kind, name), directions in found.items()
-        ]
-    )
+                kind, reason = HolderKind.EARLY_DIALOG, _REASONS[HolderKind.EARLY_DIALOG]
+                found += [
+                    KeyHolder(kind=kind, name=other, reason=reason, directions=directions)
+                    for other in others
+                    if other != dialog.id
+                ]
+    return tuple(found)
 
 
 def _ends_it(stream: Stream, middle: bool) -> HolderKind:

@@ -24,6 +24,9 @@ _LONE_CR = re.compile(r"\r(?![\r\n]|\Z)")
 _MEDIA = re.compile(
     r"m=([!-~]+)[ \t]+(\d{1,6})(?:/(\d{1,9}))?[ \t]+([!-~]+)((?:[ \t]+[!-~]+)*)[ \t]*\r?(?=\n|\Z)", re.ASCII
 )
+# The attributes that are read most. A value ends before the carriage returns at the end of its line.
+_MID = re.compile(r"\na=mid(?::([^\r\n]*)|)\r*(?=\n|\Z)")
+_CRYPTO = re.compile(r"\na=crypto(?::([^\r\n]*)|)\r*(?=\n|\Z)")
 _DIRECTION = re.compile(r"\na=(sendrecv|sendonly|recvonly|inactive)\r*(?=\n|\Z)")
 
 
@@ -197,7 +200,8 @@ class MediaDescription(Section):
 
     @property
     def mid(self) -> str | None:
-        return self.value("mid")
+        match = _MID.search(self._text)
+        return None if match is None else match[1] or ""
 
     @property
     def crypto(self) -> tuple[CryptoAttribute, ...]:
@@ -239,7 +243,7 @@ class MediaDescription(Section):
             good: list[CryptoAttribute] = []
             bad: list[MalformedInput] = []
             tags: set[int] = set()
-            for value in self.values("crypto"):
+            for value in _CRYPTO.findall(self._text):
                 try:
                     crypto = CryptoAttribute.parse_value(value)
                     if crypto.tag in tags:
@@ -302,7 +306,12 @@ class SessionDescription:
 
     def connection(self, media: MediaDescription) -> str | None:
         """What stands in the c= line that holds for this m-line, such as "IN IP4 192.0.2.1", or None."""
-        return media.line("c") or self.session.line("c")
+        for text in (media._text, self.session._text):
+            begin = text.find("\nc=") + 3
+            if begin > 2:
+                end = text.find("\n", begin)
+                return (text[begin:end] if end >= 0 else text[begin:]).rstrip("\r")
+        return None
 
     def direction(self, media: MediaDescription) -> str:
         """The direction that holds for this m-line (RFC 8866 6.7); sendrecv if none is written."""

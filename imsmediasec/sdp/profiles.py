@@ -12,11 +12,12 @@ _PLAIN = {
     "UDP/TLS/RTP/SAVP": "RTP/AVP",
     "UDP/TLS/RTP/SAVPF": "RTP/AVPF",
 }
+_RTP = frozenset({*_SECURE, *_PLAIN})
 
 
 def is_rtp(proto: str) -> bool:
     """True for every RTP profile that this library knows."""
-    return proto.upper() in _SECURE or proto.upper() in _PLAIN
+    return proto.upper() in _RTP
 
 
 def is_secure(proto: str) -> bool:

@@ -46,9 +46,10 @@ def call(
 
 def drain(one: Call) -> list[ims.Event]:
     events = []
-    while (event := one.next_event()) is not None:
-        events.append(event)
-    return events
+    while one.events:
+        events.append(one.events.popleft())
+    status = one.status_event()
+    return events if status is None else [*events, status]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_status_comes_last_and_once() -> None:
     assert kinds == [ims.KeysReady, ims.KeysReady, ims.MediaGate, ims.SecurityChanged]
     one.changed()
     assert drain(one) == []
-    assert one.next_event() is None
+    assert one.status_event() is None
 
 
 def test_never_protected() -> None:
@@ -201,7 +202,7 @@ def test_record() -> None:
     plan = secure()
     d = one.dialogs["d"] = Dialog(id="d")
     assert plan.local is not None
-    one.record(plan.local, None)
+    one.record([plan.local, None], None)
     one.reach(d, (plan,), 0.0)
     kinds = {holder.kind for holder in one.status.key_holders}
     assert ims.HolderKind.FORKED_TERMINALS in kinds and ims.HolderKind.SIGNALLING_LISTENERS in kinds
