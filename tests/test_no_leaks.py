@@ -26,7 +26,7 @@ import rich.console
 import rich.traceback
 
 import imsmediasec as ims
-from imsmediasec.agent.call import CallDialog
+from imsmediasec.agent.call_dialog import CallDialog
 from imsmediasec.agent.config import Account
 from imsmediasec.agent.journal import CallJournal
 from imsmediasec.agent.media import _DialogText

@@ -109,7 +109,7 @@ class BackToBack:
         """The INVITE behind `transaction` is cancelled."""
         call = transaction.user_data
         if isinstance(call, Call):
-            call.cancelled()
+            call.inviting.cancelled()
         elif isinstance(call, ClientTransaction):
             call.cancel()
 
@@ -121,7 +121,7 @@ class BackToBack:
         dialog = self.dialogs.get(dialog_key(ack, face, request=True))
         if dialog is not None and dialog.call is not None:
             with suppress(MediaSecurityError):  # nobody answers an ACK
-                dialog.call.ack_received(face, dialog, ack)
+                dialog.call.exchanging.ack_received(face, dialog, ack)
 
     def _invite(self, face: Face, transaction: ServerTransaction, source: Endpoint) -> None:
         request = transaction.request
@@ -139,7 +139,7 @@ class BackToBack:
         if face is Face.PHONE:
             self.contacts.learn(request, source)
         try:
-            call.invite_received(transaction, source)
+            call.inviting.invite_received(transaction, source)
         except BaseException:
             if not call.started:
                 call.close()
@@ -158,7 +158,7 @@ class BackToBack:
         if target is not None and request.method in ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"):
             dialog.half(face).remote_target = target  # target refresh (RFC 3261 12.2.2)
         if dialog.call is not None:
-            dialog.call.request_in_dialog(face, dialog, transaction)
+            dialog.call.exchanging.request_in_dialog(face, dialog, transaction)
         else:
             self.pass_in_dialog(face, dialog, transaction)
 

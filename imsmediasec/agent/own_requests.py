@@ -23,7 +23,8 @@ from imsmediasec.sip import SipMessage, SipUri, parse_uri, session_description
 from imsmediasec.sip.digest import authorization, best_challenge
 
 if TYPE_CHECKING:
-    from imsmediasec.agent.call import Call, CallDialog
+    from imsmediasec.agent.call import Call
+    from imsmediasec.agent.call_dialog import CallDialog
 
 _T1 = 0.5
 _T2 = 4.0
@@ -186,7 +187,7 @@ class OwnRequests:
         request = transaction.request
         call = self._call
         call.negotiation.receive_offer(sdp, dialog=d.id, peer=call.peer_of(request), now=call.now)
-        failure = call._pump(d.id)
+        failure = call.pump(d.id)
         if failure is not None:
             raise failure
         call.media.remember_remote(d.id, sdp)
