@@ -17,7 +17,7 @@ from imsmediasec.agent.client_transaction import ClientTransaction
 from imsmediasec.agent.config import SecureForking
 from imsmediasec.agent.endpoint import Endpoint
 from imsmediasec.agent.passing import drop_description, next_hop, pass_request, pass_response
-from imsmediasec.agent.retargeting import REDIRECT_PATIENCE, UNKNOWN, at_least_as_strict, forwarded_to
+from imsmediasec.agent.retargeting import REDIRECT_PATIENCE, UNKNOWN, forwarded_to, stricter
 from imsmediasec.agent.server_transaction import ServerTransaction
 from imsmediasec.agent.sip_dialog import Face, sequence_of, tag_of
 from imsmediasec.sip import SipMessage, parse_option_tags, replace_session_description, session_description
@@ -157,8 +157,8 @@ class Inviting:
         to = forwarded_to(response, self._core.config)
         if to is not None and to != self._forwarded and (to != UNKNOWN or self._forwarded is None):
             self._forwarded = to
-            policy = self._core.config.policy_for(to)
-            if at_least_as_strict(policy, self._call.negotiation.policy):
+            policy = stricter(self._core.config.policy_for(to), self._call.negotiation.policy)
+            if policy != self._call.negotiation.policy:
                 self._call.negotiation.change_policy(policy, now=self._call.now)
             self._call.negotiation.retargeted(to=to, cause=ims.Retarget.FORWARDED, now=self._call.now)
         self._call.negotiation.receive_peer(dialog=d.id, peer=self._call.peer_of(response), now=self._call.now)

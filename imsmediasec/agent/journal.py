@@ -96,11 +96,12 @@ class JournalObserver(NoObserver):
         ended: Callable[[CallJournal], None] = lambda journal: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.running: dict[str, CallJournal] = {}
+        self.running: dict[tuple[str, str], CallJournal] = {}
+        """By Call-ID and the caller's tag: whoever was called may use the Call-ID for a call of its own."""
         self._changed = changed
         self._ended = ended
         self._clock = clock
-        self._invite: tuple[str, float, Face, SipMessage] | None = None
+        self._invite: tuple[tuple[str, str], float, Face, SipMessage] | None = None
         """The newest INVITE without a call: if one is made of it, that follows at once."""
 
     def call_started(self, call: Call) -> None:
@@ -111,25 +112,26 @@ class JournalObserver(NoObserver):
             started=self._clock(),
             outgoing=call.side is ims.Side.UAC,
         )
-        self.running[call.key[0]] = journal
+        self.running[call.key] = journal
         invite, self._invite = self._invite, None
-        if invite is not None and invite[0] == call.key[0]:
+        if invite is not None and invite[0] == call.key:
             _, journal.started, face, message = invite
             self._message(journal, face, incoming=True, message=message)
         self._changed(journal)
 
     def sip(self, face: Face, *, incoming: bool, message: SipMessage) -> None:
         call_id = message.get("Call-ID") or ""
-        journal = self.running.get(call_id)
+        keys = [(call_id, _tag(message, name)) for name in ("From", "To")]
+        journal = next((self.running[key] for key in keys if key in self.running), None)
         if journal is None:
             if message.is_request and message.method == "INVITE" and incoming:
-                self._invite = (call_id, self._clock(), face, message)
+                self._invite = (keys[0], self._clock(), face, message)
             return
         self._message(journal, face, incoming=incoming, message=message)
         self._changed(journal)
 
     def event(self, call: Call, event: ims.Event) -> None:
-        journal = self.running.get(call.key[0])
+        journal = self.running.get(call.key)
         if journal is None:
             return
         at = self._clock() - journal.started
@@ -158,7 +160,7 @@ class JournalObserver(NoObserver):
         self._changed(journal)
 
     def call_ended(self, call: Call) -> None:
-        journal = self.running.pop(call.key[0], None)
+        journal = self.running.pop(call.key, None)
         if journal is not None:
             journal.ended = self._clock() - journal.started
             self._ended(journal)
@@ -189,8 +191,12 @@ class JournalObserver(NoObserver):
 def _far_tag(face: Face, incoming: bool, message: SipMessage) -> str:
     """The tag of the end behind the network; "" if it has none yet, or the header cannot be read."""
     from_far = (face is Face.NETWORK) == incoming
+    return _tag(message, "From" if from_far == message.is_request else "To")
+
+
+def _tag(message: SipMessage, name: str) -> str:
     try:
-        return tag_of(message, "From" if from_far == message.is_request else "To")
+        return tag_of(message, name)
     except MediaSecurityError:
         return ""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from imsmediasec.agent.config import AgentConfig
 from imsmediasec.agent.identity import assertions, history
@@ -18,6 +19,9 @@ REDIRECT_PATIENCE = 32.0
 TRANSFER_PATIENCE = 64.0
 """Seconds for which a REFER waits for the INVITE that it asks for."""
 _MAX_TRANSFERS = 100
+_REQUIREMENTS = (Requirement.DISABLED, Requirement.PREFERRED, Requirement.REQUIRED)
+_FAILURES = (OnFailure.WARN, OnFailure.ASK, OnFailure.REFUSE)
+T = TypeVar("T")
 
 
 def forwarded_to(response: SipMessage, config: AgentConfig) -> str | None:
@@ -39,24 +43,40 @@ def forwarded_to(response: SipMessage, config: AgentConfig) -> str | None:
     return peer.asserted if peer.asserted is not None and peer.trusted_hop else UNKNOWN
 
 
-def at_least_as_strict(new: SecurityPolicy, old: SecurityPolicy) -> bool:
-    """True if `new` allows nothing that `old` forbids, as far as requirement, forking and failures go."""
-    requirement = (Requirement.DISABLED, Requirement.PREFERRED, Requirement.REQUIRED)
-    forking = (Forking.EXPOSED, Forking.SECURE)
-    failure = (OnFailure.WARN, OnFailure.ASK, OnFailure.REFUSE)
-    types = {*new.requirement_by_media, *old.requirement_by_media}
-    return (
-        all(
-            requirement.index(n) >= requirement.index(o)
-            for n, o in [
-                (new.requirement, old.requirement),
-                *((new.requirement_for(t), old.requirement_for(t)) for t in types),
-            ]
-        )
-        and forking.index(new.forking) >= forking.index(old.forking)
-        and failure.index(new.on_exposed) >= failure.index(old.on_exposed)
-        and failure.index(new.on_protection_lost) >= failure.index(old.on_protection_lost)
+def stricter(new: SecurityPolicy, old: SecurityPolicy) -> SecurityPolicy:
+    """`old`, and what `new` asks for beyond it. It allows nothing that `old` forbids."""
+
+    def written(policy: SecurityPolicy, media_type: str) -> Requirement:
+        return policy.requirement_by_media.get(media_type, policy.requirement)
+
+    demanding = [p for p in (old, new) if Requirement.REQUIRED in (p.requirement, *p.requirement_by_media.values())]
+    on_exposed = _highest(_FAILURES, old.on_exposed, new.on_exposed)
+    # SDES cannot tell terminals apart: with REFUSE that would be a contradiction.
+    terminals = new.terminals if on_exposed is not OnFailure.REFUSE else ()
+    return replace(
+        old,
+        scope=tuple(s for s in old.scope if s in new.scope) or old.scope,
+        requirement=_highest(_REQUIREMENTS, old.requirement, new.requirement),
+        requirement_by_media={
+            media_type: _highest(_REQUIREMENTS, written(old, media_type), written(new, media_type))
+            for media_type in {**old.requirement_by_media, **new.requirement_by_media}
+        },
+        forking=Forking.SECURE if Forking.SECURE in (old.forking, new.forking) else old.forking,
+        trusted_middle=tuple(node for node in old.trusted_middle if node in new.trusted_middle),
+        terminals=old.terminals or terminals,
+        suites=tuple(suite for suite in new.suites if suite in old.suites) or old.suites,
+        tolerate=old.tolerate & new.tolerate,
+        sdes_over_unprotected_signalling=old.sdes_over_unprotected_signalling and new.sdes_over_unprotected_signalling,
+        accept_unencrypted=old.accept_unencrypted and new.accept_unencrypted,
+        on_exposed=on_exposed,
+        on_caller_exposed=_highest(_FAILURES, old.on_caller_exposed, new.on_caller_exposed),
+        on_unprotected=_highest(_FAILURES, *(p.on_unprotected for p in demanding or [old])),
+        on_protection_lost=_highest(_FAILURES, old.on_protection_lost, new.on_protection_lost),
     )
+
+
+def _highest(order: tuple[T, ...], *values: T) -> T:
+    return max(values, key=order.index)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -39,8 +39,8 @@ class LiveCalls:
         self._console = console
         self._live = Live(console=console, auto_refresh=False) if live else None
         self._changed = False
-        self._calls: dict[str, CallJournal] = {}
-        self._said: dict[str, str] = {}
+        self._calls: dict[int, CallJournal] = {}
+        self._said: dict[int, str] = {}
 
     def __enter__(self) -> LiveCalls:
         if self._live is not None:
@@ -65,19 +65,19 @@ class LiveCalls:
 
     def changed(self, journal: CallJournal) -> None:
         """Something happened in this call."""
-        self._calls[journal.call_id] = journal
+        self._calls[id(journal)] = journal
         self._changed = True
         if self._live is not None:
             return
         line = " | ".join(_cells(journal))
-        if self._said.get(journal.call_id) != line:
-            self._said[journal.call_id] = line
+        if self._said.get(id(journal)) != line:
+            self._said[id(journal)] = line
             self.say(line)
 
     def ended(self, journal: CallJournal) -> None:
         """The call is over."""
-        self._calls.pop(journal.call_id, None)
-        self._said.pop(journal.call_id, None)
+        self._calls.pop(id(journal), None)
+        self._said.pop(id(journal), None)
         self._changed = True
         self.say(" | ".join(_cells(journal)))
 

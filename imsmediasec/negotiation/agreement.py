@@ -96,7 +96,7 @@ class Agreement:
             self._events.append(events.MediaRemoved(dialog=d.id, index=stream.index))
             stream.gate = None
         stream.form = Form.REFUSED if gone else form
-        return was_protected and form is Form.PLAIN
+        return was_protected and plan.in_clear
 
     def _install(
         self, d: Dialog, stream: Stream, direction: Direction, crypto: CryptoAttribute, same_transport: bool, now: float

@@ -109,6 +109,11 @@ class MediaPlan:
     """Value of a=acfg, with CAPNEG."""
     refusal: str = ""
 
+    @property
+    def in_clear(self) -> bool:
+        """The m-line is in use and nothing of ours protects it: plain RTP, or no RTP at all."""
+        return self.form is Form.PLAIN or (self.form is Form.PASS and self.remote_transport[1] != 0)
+
     def answered(self, *, form: Form, local: CryptoAttribute | None, transport: tuple[str | None, int]) -> MediaPlan:
         """This plan with our part of the answer in it."""
         return MediaPlan(

@@ -65,17 +65,19 @@ def judge_offer(
         elif line.port:
             agreed = True
         if policy.on_protection_lost is OnFailure.REFUSE:
-            _check_not_less(index, plan, streams.get(index))
+            _check_not_less(index, plan, streams.get(index), policy)
     if refusal and not agreed:
         raise NoCommonSecurity(refusal, clause="RFC 4568 5.1.2")
     return plans
 
 
-def _check_not_less(index: int, plan: MediaPlan, stream: Stream | None) -> None:
+def _check_not_less(index: int, plan: MediaPlan, stream: Stream | None, policy: SecurityPolicy) -> None:
     """Raises DowngradeDetected if `plan` protects less than what is in force, or not as far."""
     if stream is None or not stream.protected:
         return
-    if plan.form is Form.PLAIN:
+    if plan.media_type != stream.media_type and policy.requirement_for(plan.media_type) is Requirement.DISABLED:
+        return  # the place is for other media now, which nobody wants protected (a fax)
+    if plan.in_clear:
         raise DowngradeDetected(f"the new offer takes the protection off m-line {index}", clause="RFC 4568 7.1.4")
     if plan.remote is not None and plan.ends is Ends.EDGE and stream.ends is Ends.FAR_END:
         raise DowngradeDetected(f"the new offer ends the protection of m-line {index} at the access edge")
@@ -275,6 +277,8 @@ def _judge_line(
     if offered.form is Form.PLAIN or without_keys or (offered.form is Form.CAPNEG and not secure):
         if has_keys or secure or profiles.is_dtls(line.proto):
             raise PeerMisbehaved("the answer brings protection that was not offered", clause="RFC 3264 6.1")
+        if not profiles.is_rtp(line.proto):
+            raise PeerMisbehaved(f"the answer has {line.proto[:40]} for {wanted}", clause="RFC 3264 6.1")
         lost = offered.was_protected and offered.form is not Form.PLAIN
         if lost and policy.on_protection_lost is OnFailure.REFUSE:
             raise DowngradeDetected(f"the answer takes the protection off m-line {index}", clause="RFC 8643 3.3")

@@ -26,10 +26,10 @@ def response(status: int = 200, reason: str | None = None, *, tag: str = "b", me
     return SipMessage.response_to(request(method), status, reason, to_tag=tag)
 
 
-def call(side: ims.Side = ims.Side.UAC, call_id: str = "c") -> Any:
+def call(side: ims.Side = ims.Side.UAC, call_id: str = "c", tag: str = "a") -> Any:
     """What the journal reads of a `Call`."""
     return SimpleNamespace(
-        key=(call_id, "a"),
+        key=(call_id, tag),
         side=side,
         remote_target="sip:bob@x\x1b[2J",
         negotiation=SimpleNamespace(local_identity="sip:alice@x"),
@@ -73,7 +73,7 @@ class Watch:
         self.observer.sip(face, incoming=True, message=message or request())
         self.now += 0.25
         self.observer.call_started(call(side))
-        return self.observer.running["c"]
+        return self.observer.running["c", "a"]
 
     def event(self, event: ims.Event) -> None:
         self.observer.event(call(), event)
@@ -107,7 +107,7 @@ def test_calls_without_an_invite_seen() -> None:
     watch = Watch()
     watch.observer.sip(Face.PHONE, incoming=True, message=request(call_id="other"))
     watch.observer.call_started(call())
-    assert watch.observer.running["c"].messages == []
+    assert watch.observer.running["c", "a"].messages == []
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_what_belongs_to_no_call_leaves_nothing(face: Face, incoming: bool, mess
     watch = Watch()
     watch.observer.sip(face, incoming=incoming, message=message)
     watch.observer.call_started(call())
-    assert watch.observer.running["c"].messages == []
+    assert watch.observer.running["c", "a"].messages == []
 
 
 def test_refused_invites_leave_nothing() -> None:
@@ -240,3 +240,23 @@ def test_no_key_is_kept() -> None:
 )
 def test_what_is_shown(text: str, clean: str) -> None:
     assert shown(text) == clean.replace("?", "\N{REPLACEMENT CHARACTER}")
+
+
+def test_another_call_with_the_same_call_id() -> None:
+    """The called side knows the Call-ID. A call of its own must not speak for the first one."""
+    watch = Watch()
+    first = watch.started()
+    eve = SipMessage.request(
+        "INVITE",
+        "sip:alice@x",
+        [("From", "<sip:eve@x>;tag=e"), ("To", "<sip:alice@x>"), ("Call-ID", "c"), ("CSeq", "1 INVITE")],
+    )
+    watch.observer.sip(Face.NETWORK, incoming=True, message=eve)
+    watch.observer.call_started(call(ims.Side.UAS, tag="e"))
+    watch.observer.event(call(tag="e"), ims.SecurityChanged(dialog=None, status=status(), lost_protection=False))
+    second = watch.observer.running["c", "e"]
+    assert (first.statuses, len(first.messages), len(second.messages)) == ([], 1, 1)
+    watch.observer.sip(Face.NETWORK, incoming=True, message=response())
+    assert (len(first.messages), len(second.messages)) == (2, 1)
+    watch.observer.call_ended(call(tag="e"))
+    assert watch.ended == [second] and list(watch.observer.running.values()) == [first]

@@ -8,7 +8,7 @@ import pytest
 
 import imsmediasec as ims
 from imsmediasec.agent import AgentConfig
-from imsmediasec.agent.retargeting import TRANSFER_PATIENCE, UNKNOWN, Transfers, at_least_as_strict, forwarded_to
+from imsmediasec.agent.retargeting import TRANSFER_PATIENCE, UNKNOWN, Transfers, forwarded_to, stricter
 from imsmediasec.sip import SipMessage
 
 CONFIG = AgentConfig()
@@ -113,10 +113,52 @@ STRICT = ims.SecurityPolicy()
         replace(STRICT, forking=ims.Forking.EXPOSED),
         replace(STRICT, on_exposed=ims.OnFailure.WARN),
         replace(STRICT, on_protection_lost=ims.OnFailure.ASK),
+        replace(STRICT, on_unprotected=ims.OnFailure.ASK),
+        replace(STRICT, sdes_over_unprotected_signalling=True),
+        replace(STRICT, accept_unencrypted=True),
+        replace(STRICT, tolerate=ims.TOLERANT),
+        replace(STRICT, suites=ims.ALL_SUITES),
+        replace(
+            STRICT,
+            scope=(ims.Scope.END_TO_END, ims.Scope.END_TO_MIDDLE_TO_END),
+            trusted_middle=("sip:mailbox@x",),
+        ),
     ],
 )
 def test_strictness(weaker: ims.SecurityPolicy) -> None:
     """A claim of the network may raise what is asked for, and lower nothing."""
-    assert at_least_as_strict(STRICT, STRICT)
-    assert at_least_as_strict(STRICT, weaker)
-    assert not at_least_as_strict(weaker, STRICT)
+    assert stricter(STRICT, STRICT) == STRICT
+    assert effect(stricter(weaker, STRICT)) == effect(STRICT)
+    assert effect(stricter(STRICT, weaker)) == effect(STRICT)
+
+
+def effect(policy: ims.SecurityPolicy) -> tuple[object, ...]:
+    """What counts of a policy."""
+    video = policy.requirement_by_media.get("video", policy.requirement)
+    return replace(policy, requirement_by_media={}, scope=(ims.Scope.END_TO_END,), trusted_middle=()), video
+
+
+def test_demands_of_both_hold() -> None:
+    """Where each asks for something, both get it."""
+    relaxed = replace(STRICT, requirement=ims.Requirement.PREFERRED)
+    both = stricter(replace(STRICT, suites=STRICT.suites[1:], tolerate=ims.TOLERANT), relaxed)
+    assert (both.requirement, both.suites) == (ims.Requirement.REQUIRED, STRICT.suites[1:])
+    assert both.tolerate == STRICT.tolerate
+    one, other = (replace(STRICT, suites=(suite,)) for suite in STRICT.suites[:2])
+    assert stricter(one, other).suites == other.suites
+
+
+def test_terminals() -> None:
+    """Those of the first policy stay; others are added where they can be warned of."""
+    warn = replace(STRICT, on_exposed=ims.OnFailure.WARN)
+    some = replace(warn, terminals=("a",))
+    assert stricter(warn, some).terminals == ("a",)
+    assert stricter(some, warn).terminals == ("a",)
+    assert stricter(some, STRICT) == STRICT
+
+
+def test_what_was_accepted_in_clear_needs_no_demand() -> None:
+    """`on_unprotected` counts where protection is required."""
+    asked = replace(STRICT, on_unprotected=ims.OnFailure.WARN)
+    assert stricter(replace(STRICT, requirement=ims.Requirement.PREFERRED), asked) == asked
+    assert stricter(STRICT, asked) == STRICT

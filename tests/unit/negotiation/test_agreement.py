@@ -32,8 +32,8 @@ def plan(
     local: CryptoAttribute | None = None,
     remote: CryptoAttribute | None = None,
     *,
-    here: tuple[str, int] = HERE,
-    there: tuple[str, int] = THERE,
+    here: tuple[str | None, int] = HERE,
+    there: tuple[str | None, int] = THERE,
     media_type: str = "audio",
 ) -> MediaPlan:
     return MediaPlan(
@@ -136,7 +136,18 @@ def test_media_removed() -> None:
     assert world.reach(plan(Form.PASS)) == []
     assert world.reach(plan(local=crypto(), remote=crypto(), media_type="video"))[:1] == ["ready receive"]
     assert world.dialog.streams[0].media_type == "video"
+    assert world.reach(plan(Form.PASS, there=(None, 0))) == ["retired send", "retired receive", "MediaRemoved"]
+    assert not world.lost
+
+
+def test_protection_goes_with_the_profile() -> None:
+    """The m-line goes on with something that is not ours to protect."""
+    world = World()
+    world.reach(plan(local=crypto(), remote=crypto()))
     assert world.reach(plan(Form.PASS)) == ["retired send", "retired receive", "MediaRemoved"]
+    assert world.lost
+    world.reach(plan(Form.PASS))
+    assert not world.lost
 
 
 def test_not_ours() -> None:

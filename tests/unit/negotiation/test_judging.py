@@ -229,6 +229,22 @@ def test_protection_taken_off(on_lost: ims.OnFailure) -> None:
     assert judge(body(AVP), PREFERRED, streams={0: plain})[0].form is Form.PLAIN
 
 
+@pytest.mark.parametrize("line", ["audio 4000 rtp/avp 0", "audio 4000 TCP/RTP/AVP 0", "image 4000 udptl t38"])
+def test_protection_taken_off_with_the_profile(line: str) -> None:
+    """What is no RTP, or is written oddly, is in clear as well; a stream that ends is not."""
+    streams = {0: protected()}
+    with pytest.raises(DowngradeDetected, match="m-line 0"):
+        judge(body(line), PREFERRED, streams=streams)
+    assert judge(body(line), replace(PREFERRED, on_protection_lost=ims.OnFailure.WARN), streams=streams)[0].in_clear
+    assert not judge(body(line.replace("4000", "0")), PREFERRED, streams=streams)[0].in_clear
+
+
+def test_other_media_that_need_no_protection() -> None:
+    """The user's word for a fax holds when one takes the place of speech."""
+    policy = replace(PREFERRED, requirement_by_media={"image": ims.Requirement.DISABLED})
+    assert judge(body("image 4000 udptl t38"), policy, streams={0: protected()})[0].form is Form.PASS
+
+
 def test_offered_keys() -> None:
     """All keys of an offer: a=crypto of each m-line, and those in capabilities; what cannot be read is no key."""
     text = body(
@@ -311,6 +327,8 @@ def test_answers(media: str, ours: OfferedMedia, form: Form) -> None:
         (f"{AVP}\n{GOOD}", PLAIN, "not offered"),
         (f"{SAVP}\n{GOOD}", PLAIN, "not offered"),
         ("audio 4000 UDP/TLS/RTP/SAVP 0", PLAIN, "not offered"),
+        ("audio 4000 TCP/RTP/AVP 0", PLAIN, "has TCP/RTP/AVP for RTP/AVP"),
+        ("audio 4000 udptl 0", OSRTP, "has udptl for RTP/AVP"),
     ],
 )
 def test_bad_answers(media: str, ours: OfferedMedia, why: str) -> None:
