@@ -28,6 +28,7 @@ from imsmediasec.agent.passing import (
     pass_response,
     route_set,
 )
+from imsmediasec.agent.registering import Registering
 from imsmediasec.agent.retargeting import Transfers
 from imsmediasec.agent.server_transaction import ServerTransaction
 from imsmediasec.agent.sip_dialog import (
@@ -67,6 +68,7 @@ class BackToBack:
         self.transfers = Transfers()
         self.trusted_hosts: frozenset[str] = frozenset()
         """Addresses of the outbound hop, if it may assert identities."""
+        self.registering = Registering(self) if config.mediasec else None
         self._own_users: dict[Endpoint, float] = {}
 
     def attach(self, face: Face, layer: TransactionLayer) -> None:
@@ -213,7 +215,7 @@ class BackToBack:
                 return
             back = pass_response(response, request)
             if request.method in _DIALOG_METHODS and response.status < 300 and tag_of(response, "To"):
-                self.dialog_from_response(face, request, out, response, source)
+                self.dialog_from_response(face, request, client.request, response, source)
                 loose = [key for key, dialog in self.dialogs.items() if dialog.call is None]
                 for key in loose[:-MAX_LOOSE_DIALOGS]:
                     del self.dialogs[key]
@@ -276,6 +278,18 @@ class BackToBack:
         hop: Endpoint,
         on_response: Callable[[ClientTransaction, SipMessage, bool], None],
     ) -> ClientTransaction:
+        if face is Face.NETWORK and self.registering is not None:
+            return self.registering.send(request, hop, on_response)
+        return self.transmit(face, request, hop, on_response)
+
+    def transmit(
+        self,
+        face: Face,
+        request: SipMessage,
+        hop: Endpoint,
+        on_response: Callable[[ClientTransaction, SipMessage, bool], None],
+    ) -> ClientTransaction:
+        """Send as it is."""
         self.observer.sip(face, incoming=False, message=request)
 
         def responded(client: ClientTransaction, response: SipMessage, made_here: bool) -> None:

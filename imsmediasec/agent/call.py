@@ -47,6 +47,7 @@ class Call:
             local_identity=str(phone),
             remote_target=self.remote_target,
             signalling=core.config.hop,
+            access_edge=None if core.registering is None else core.registering.access_edge(str(phone)),
         )
         self.media = CallMedia(core.settings, self.negotiation, self.rekey)
         self.own = OwnRequests(self)

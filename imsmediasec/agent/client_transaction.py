@@ -34,6 +34,8 @@ class ClientTransaction(Transaction):
         self._on_response = on_response
         self._cancel_now = cancel
         self._cancel = "no"  # no, waiting (for a 1xx), sent
+        self.successor: ClientTransaction | None = None
+        """The one that sends the request again, after a response that asked for that."""
         super().__init__(**common)
 
     @property
@@ -55,6 +57,8 @@ class ClientTransaction(Transaction):
         False if it makes no sense any more: a final response came, it was cancelled before, or the
         method is not INVITE. After 64*T1 without a final response the user gets a 408 made here.
         """
+        if self.successor is not None:
+            return self.successor.cancel()
         if self.method != "INVITE" or self.cancelled or self.state not in (State.CALLING, State.PROCEEDING):
             return False
         self._cancel = "waiting"

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from imsmediasec.agent.endpoint import Endpoint, TransportProtocol
+from imsmediasec.errors import LocalError
 from imsmediasec.policy import SecurityPolicy
 from imsmediasec.policy_book import PolicyBook
+from imsmediasec.registration import CARRIER, AgreementProfile
 from imsmediasec.secret import Secret
-from imsmediasec.terms import Hop
+from imsmediasec.terms import Hop, Scope
 
 
 class SecureForking(Enum):
@@ -25,7 +27,8 @@ class SecureForking(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Digest credentials for requests that the agent sends by itself (a re-key, a BYE)."""
+    """Digest credentials for requests that the agent sends by itself (a re-key, a BYE); with `AgentConfig.mediasec` for
+    the softphone's too, its registration included."""
 
     username: str
     password: Secret
@@ -59,10 +62,21 @@ class AgentConfig:
     media_ports: range = range(0)
     """UDP ports for media on the network side; empty: any."""
     accounts: tuple[Account, ...] = ()
+    mediasec: bool = False
+    """Agree on protection to the access edge when the softphone registers (`Security-Client: sdes-srtp;mediasec`), as
+    some carriers demand. Needs `outbound`, and END_TO_ACCESS_EDGE in the policy's scope."""
+    mediasec_profile: AgreementProfile = CARRIER
+    """How the network wants it asked for: `CARRIER` (option tag mediasec) or `THREE_GPP` (sec-agree)."""
     ca_file: str | None = None
     verify_tls: bool = True
     allow_other_users: bool = False
     """Let softphones of other users of this machine in. Without it the agent looks who owns the socket."""
+
+    def __post_init__(self) -> None:
+        if self.mediasec and Scope.END_TO_ACCESS_EDGE not in self.policy.scope:
+            raise LocalError('mediasec needs "e2ae" in the scope of the policy')
+        if self.mediasec and self.outbound is None:
+            raise LocalError("mediasec needs outbound: the edge that it is agreed with")
 
     def policy_for(self, uri: str, *, requested: bool = False) -> SecurityPolicy:
         """The policy of a call with `uri`."""

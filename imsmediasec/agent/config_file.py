@@ -17,6 +17,7 @@ from imsmediasec.agent.passing import endpoint_of
 from imsmediasec.errors import LocalError, MalformedInput, MediaSecurityError
 from imsmediasec.policy import STRICT, TOLERANT, Quirk, SecurityPolicy
 from imsmediasec.policy_book import Mode, PolicyBook, Rule, unreachable
+from imsmediasec.registration import CARRIER, THREE_GPP, AgreementProfile
 from imsmediasec.secret import Secret
 from imsmediasec.suites import suite_by_name
 from imsmediasec.terms import Forking, Hop, KeyManagement, OnFailure, OptionalForm, Requirement, Scope
@@ -57,6 +58,8 @@ class _Reader:
             "ca-file": ("ca_file", _text),
             "verify-tls": ("verify_tls", _boolean),
             "allow-other-users": ("allow_other_users", _boolean),
+            "mediasec": ("mediasec", _boolean),
+            "mediasec-profile": ("mediasec_profile", _profile),
         }
         self._only("agent", agent, {"listen", "network", *readers})
         for key, (host, port) in (
@@ -77,7 +80,10 @@ class _Reader:
         if "account" in self._data:
             options["accounts"] = (self._account(self._table("account")),)
         book = self._book()
-        return AgentConfig(policy=book.default.policy, book=book, **options)
+        try:
+            return AgentConfig(policy=book.default.policy, book=book, **options)
+        except LocalError as error:
+            self._fail("agent", "mediasec", error.reason)
 
     def _account(self, table: Mapping[str, Any]) -> Account:
         self._only("account", table, {"username", "password", "realm"})
@@ -213,6 +219,13 @@ def _protocol(value: Any) -> TransportProtocol:
         return TransportProtocol(_text(value).upper())
     except ValueError:
         raise MalformedInput(f"{value} is none of udp, tcp, tls") from None
+
+
+def _profile(value: Any) -> AgreementProfile:
+    profiles = {profile.name: profile for profile in (CARRIER, THREE_GPP)}
+    if _text(value) not in profiles:
+        raise MalformedInput(f"{value} is none of {', '.join(profiles)}")
+    return profiles[value]
 
 
 def _list(value: Any) -> tuple[str, ...]:

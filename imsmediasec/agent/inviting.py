@@ -356,6 +356,7 @@ class Inviting:
         policy = self._call.negotiation.policy
         return (
             self._call.side is ims.Side.UAC
+            and not self._call.negotiation.offers_to_edge  # no key passes the edge
             and self._core.config.secure_forking is SecureForking.OFFERLESS
             and policy.forking is ims.Forking.SECURE
             and policy.requirement is ims.Requirement.REQUIRED

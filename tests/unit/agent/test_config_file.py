@@ -12,6 +12,7 @@ from imsmediasec.agent.config_file import address, read_config
 from imsmediasec.agent.endpoint import Endpoint, TransportProtocol
 from imsmediasec.errors import LocalError, MalformedInput
 from imsmediasec.policy_book import Mode
+from imsmediasec.registration import THREE_GPP
 from imsmediasec.terms import KeyManagement, OnFailure, OptionalForm, Requirement, Scope
 
 WHOLE = """\
@@ -28,6 +29,8 @@ media-ports = "40000-40099"
 ca-file = "ca.pem"
 verify-tls = false
 allow-other-users = true
+mediasec = true
+mediasec-profile = "3gpp"
 
 [account]
 username = "alice"
@@ -37,7 +40,7 @@ realm = "ims.example"
 [policy]
 mode = "on-request"
 request-prefix = "*9"
-scope = ["e2m2e", "e2e"]
+scope = ["e2m2e", "e2e", "e2ae"]
 trusted-middle = ["sip:gateway@ims.example"]
 key-management = ["sdes"]
 suites = ["AES_CM_128_HMAC_SHA1_80"]
@@ -97,11 +100,12 @@ def test_every_key(tmp_path: Path) -> None:
     assert config.secure_forking is SecureForking.REKEY
     assert config.media_ports == range(40000, 40100)
     assert config.ca_file == "ca.pem"
+    assert config.mediasec and config.mediasec_profile is THREE_GPP
     (account,) = config.accounts
     assert (account.username, account.password, account.realm) == ("alice", ims.Secret(b"verysecret"), "ims.example")
     assert "verysecret" not in repr(config)
     policy = config.policy
-    assert policy.scope == (Scope.END_TO_MIDDLE_TO_END, Scope.END_TO_END)
+    assert policy.scope == (Scope.END_TO_MIDDLE_TO_END, Scope.END_TO_END, Scope.END_TO_ACCESS_EDGE)
     assert policy.trusted_middle == ("sip:gateway@ims.example",)
     assert policy.key_management == (KeyManagement.SDES,)
     assert [suite.name for suite in policy.suites] == ["AES_CM_128_HMAC_SHA1_80"]
@@ -178,6 +182,10 @@ TWO = '[policy]\n\n[[callee]]\npattern = "sip:*@x.example"\n\n[[callee]]\n'
         # Values that are none
         ('[policy]\nmode = "sometimes"\n', 2, "one of always, automatic, on-request, never"),
         ("[policy]\nmode = []\n", 2, "one of always"),
+        ('[agent]\nmediasec-profile = "ims"\n', 2, "ims is none of carrier, 3gpp"),
+        ("[agent]\nmediasec = 1\n", 2, "mediasec: 1 does not fit"),
+        ('[agent]\noutbound = "sip:x"\nmediasec = true\n', 3, 'needs "e2ae" in the scope'),
+        ('[agent]\nmediasec = true\n[policy]\nscope = ["e2ae"]\n', 2, "mediasec needs outbound"),
         ('[agent]\nsignalling = "maybe"\n', 2, "one of protected, unprotected"),
         ('[agent]\ntransport = "sctp"\n', 2, "sctp is none of udp, tcp, tls"),
         ('[policy]\nsuites = ["AES_CM_128_HMAC_SHA1_80", "ROT13"]\n', 2, "ROT13 is no crypto suite"),
