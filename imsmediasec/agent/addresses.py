@@ -33,10 +33,9 @@ _MEDIA_ATTRIBUTES = (
     "secondary-realm",
 )
 _SESSION_ATTRIBUTES = ("group", "ice-lite", *_MEDIA_ATTRIBUTES)
+_CAPABILITIES = ("tcap", "acap", "pcfg", "acfg")
 # What the security layer puts in; a softphone that speaks plain RTP must not see it.
-_SECURITY_ATTRIBUTES = (
-    *("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", "tcap", "acap", "pcfg", "acfg", "3ge2ae"),
-)
+_SECURITY_ATTRIBUTES = ("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", *_CAPABILITIES, "3ge2ae")
 _SESSION_SECURITY_ATTRIBUTES = ("crypto", "key-mgmt", "fingerprint", "setup", "tls-id", "tcap", "acap")
 
 _PORT = re.compile(r"[0-9]{1,5}\Z")

@@ -183,6 +183,23 @@ def test_494_during_a_call(lab: Lab, carrier: Carrier) -> None:
     assert not agent.answers_to_phone("BYE", 494)
 
 
+def test_494_to_a_rekey_of_the_agent(lab: Lab, carrier: Carrier) -> None:
+    """The softphone knows nothing of the key that is used up, nor of the 494; both go on talking."""
+    agent = subscriber(lab, carrier)
+    bob = core(lab, carrier)
+    alice = phone(lab, agent)
+    capture = lab.capture(*agent.media_ports, *bob.media_ports)
+    alice.dial(bob.aor)
+    bob.wait_event("CALL_ESTABLISHED")
+    capture.wait_packets(TALK, agent.media_ports, bob.media_ports)
+    carrier.once("494-INVITE")
+    agent.rekey()
+    talk(capture, agent, alice, bob)
+    assert len(agent.keys(ims.Direction.SEND)) == 2
+    assert len(carrier.requests("INVITE")) == 3
+    assert len(agent.sip(Face.PHONE, "INVITE")) == 1
+
+
 def test_cancel_reaches_the_invite_that_went_out_again(lab: Lab, carrier: Carrier) -> None:
     agent = subscriber(lab, carrier)
     bob = lab.baresip("bob", mediaenc="", registrar=carrier.port, answer="manual")
