@@ -94,9 +94,7 @@ def measure() -> None:
     fast = stream_on(PylibsrtpBackend())
     engine = stream_on(PylibsrtpBackend(libsrtp_suites=()))
     for suite in (*_PROFILES, *_ENGINE_ONLY):
-        kinds = (
-            {"engine": engine} if suite in _ENGINE_ONLY else {"bare": bare, "stream": fast, "engine": engine}
-        )
+        kinds = {"engine": engine} if suite in _ENGINE_ONLY else {"bare": bare, "stream": fast, "engine": engine}
         for opening in (False, True):
             for kind, pair in kinds.items():
                 name = f"{suite.name} {'unprotect' if opening else 'protect'} {kind}"
