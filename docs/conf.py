@@ -31,6 +31,7 @@ nitpick_ignore = [
         "imsmediasec.media.srtp_stream.ReceiveStream",
         "imsmediasec.agent.b2bua.BackToBack",
         "imsmediasec.sip.message.SipMessage",
+        "imsmediasec.sip.grammar.Parameters",
     )
 ]
 nitpick_ignore_regex = [("py:.*", r"(?!imsmediasec).*")]  # names of the standard library and of others
