@@ -183,6 +183,9 @@ class CallMedia:
                     self.relays[event.index].install(dialog, event.direction, event.keys)
                 case ims.KeysRetired():
                     self.relays[event.index].retire(dialog, event.direction, event.keys)
+                case ims.MediaRemoved():
+                    if event.index in self.relays:
+                        self.relays[event.index].shut(dialog)
                 case ims.MediaGate():
                     if event.index in self.relays:
                         self.relays[event.index].leg(dialog).gate = event.gate
@@ -286,8 +289,7 @@ class CallMedia:
             return
         for index, media in enumerate(doc.media):
             if index in self.relays:
-                leg = self.relays[index].leg(dialog)
-                leg.rtp, leg.rtcp = media_addresses(doc, media)
+                self.relays[index].aim(dialog, *media_addresses(doc, media))
 
     def _relay(self, index: int) -> MediaRelay:
         relay = self.relays.get(index)

@@ -12,6 +12,7 @@ import random
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from typing import cast
 
 from imsmediasec.errors import KeyLifetimeExhausted, MediaSecurityError
 from imsmediasec.keys import SrtpKeys
@@ -143,8 +144,8 @@ class MediaRelay:
     def set_phone(self, rtp: Address | None, rtcp: Address | None = None) -> None:
         """Where the softphone wants its media. It must send from there too (RFC 4961): other users of this
         machine may not speak in its place."""
-        self._phone_rtp = rtp
-        self._phone_rtcp = rtcp or (None if rtp is None else (rtp[0], rtp[1] + 1))
+        self._phone_rtp = _as_source(rtp)
+        self._phone_rtcp = _as_source(rtcp or (None if rtp is None else (rtp[0], rtp[1] + 1)))
 
     def leg(self, dialog: str) -> Leg:
         """The leg of this dialog, made at need."""
@@ -152,6 +153,11 @@ class MediaRelay:
         if leg is None:
             leg = self._legs[dialog] = Leg(dialog, MediaStream(self._backend))
         return leg
+
+    def aim(self, dialog: str, rtp: Address | None, rtcp: Address | None) -> None:
+        """Where the far end of this dialog wants its media; None: nowhere."""
+        leg = self.leg(dialog)
+        leg.rtp, leg.rtcp = _as_source(rtp), _as_source(rtcp)
 
     def choose(self, dialog: str) -> None:
         """The dialog that the softphone hears and speaks to: the newest early one, or the one that took the call."""
@@ -164,6 +170,11 @@ class MediaRelay:
 
     def retire(self, dialog: str, direction: Direction, keys: SrtpKeys) -> None:
         self.leg(dialog).stream.retire(direction, keys)
+
+    def shut(self, dialog: str) -> None:
+        """This stream of the dialog is over: nothing leaves or comes in until it is agreed anew."""
+        leg = self.leg(dialog)
+        leg.protected, leg.gate, leg.receiving = False, Gate.KEEPALIVE_ONLY, False
 
     def remove_leg(self, dialog: str) -> None:
         leg = self._legs.pop(dialog, None)
@@ -262,7 +273,7 @@ class MediaRelay:
             plain is not None
             and leg is self._chosen
             and self._phone_rtp is not None
-            and plain[1] & 0x7F != _KEEPALIVE_PAYLOAD_TYPE
+            and (plain[1] & 0x7F != _KEEPALIVE_PAYLOAD_TYPE or len(plain) > 12)
         ):
             _send(self._local_rtp, plain, self._phone_rtp)
 
@@ -294,6 +305,8 @@ class MediaRelay:
         tried = chosen is not None
         for leg in legs:
             if not leg.protected:
+                if leg.gate is not Gate.OPEN:
+                    continue  # not agreed, or refused
                 if source == (leg.rtcp if rtcp else leg.rtp) or not leg.receiving:
                     leg.receiving = True
                     self.counters.received_plain += 1
@@ -334,6 +347,13 @@ class MediaRelay:
     def _report_lifetime(self, leg: Leg) -> None:
         if self._on_lifetime is not None:
             self._on_lifetime(leg.dialog)
+
+
+def _as_source(address: Address | None) -> Address | None:
+    """As `recvfrom` names it: with IPv6 it has four parts."""
+    if address is None or ":" not in address[0]:
+        return address
+    return cast(Address, (address[0], address[1], 0, 0))
 
 
 def _send(sock: socket.socket, packet: bytes, to: Address) -> None:
