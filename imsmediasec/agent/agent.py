@@ -18,7 +18,7 @@ from imsmediasec.agent.media import MediaSettings
 from imsmediasec.agent.observer import NoObserver, Observer
 from imsmediasec.agent.sip_dialog import Face
 from imsmediasec.agent.transactions import TransactionLayer
-from imsmediasec.agent.transport import TransportLayer, is_loopback, tls_context
+from imsmediasec.agent.transport import TransportLayer, is_loopback, leads_home, tls_context
 from imsmediasec.errors import LocalError, MalformedInput
 from imsmediasec.media import PylibsrtpBackend
 from imsmediasec.media.readers import Readers
@@ -95,6 +95,7 @@ class Agent:
             malformed=malformed,
             connection_lost=lambda peer: holder[0].connection_lost(peer),
             loopback_only=face is Face.PHONE,
+            no_loopback=face is Face.NETWORK and await self._is_abroad(),
             tls=tls,
         )
         self._transports[face] = transport
@@ -109,6 +110,14 @@ class Agent:
         core.contacts.addresses[face] = await transport.listen(TransportProtocol.UDP, host, port)
         if face is Face.PHONE or self.config.network_protocol is TransportProtocol.TCP:
             await transport.listen(TransportProtocol.TCP, host, core.contacts.addresses[face][1])
+
+    async def _is_abroad(self) -> bool:
+        """True if the network is not this machine: neither our own address there nor the outbound hop is."""
+        outbound = self.config.outbound
+        hosts = (
+            {self.config.network_host} if outbound is None else {self.config.network_host, *await _addresses(outbound)}
+        )
+        return not any(map(leads_home, hosts))
 
     async def stop(self) -> None:
         """End all calls and close all sockets. Keys are wiped."""

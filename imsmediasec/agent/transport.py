@@ -54,6 +54,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def leads_home(host: str) -> bool:
+    """Whether packets to this address stay on this machine's loopback: the forms that the kernel takes for it too."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]").split("%")[0])
+    except ValueError:
+        return False
+    inner = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    address = inner or address
+    return address.is_loopback or address.is_unspecified
+
+
 class TransportLayer:
     """Sockets of one side of the agent: towards the softphone, or towards the network.
 
@@ -68,17 +79,20 @@ class TransportLayer:
         malformed: Malformed | None = None,
         connection_lost: Callable[[Endpoint], None] | None = None,
         loopback_only: bool = True,
+        no_loopback: bool = False,
         tls: ssl.SSLContext | None = None,
         keepalive: float | None = 25.0,
     ) -> None:
         """`malformed` hears of input that is no SIP message. `connection_lost` gets the destination a lost
         connection was opened to, or its peer if it was accepted. `loopback_only` refuses to listen
-        and send elsewhere. `keepalive`: seconds between pings on connections opened here, None for none.
+        and send elsewhere, `no_loopback` to send there: a Contact or Record-Route of a stranger must not lead
+        to the services of this machine. `keepalive`: seconds between pings on connections opened here, None for none.
         """
         self._deliver = deliver
         self._malformed = malformed or (lambda error, source: None)
         self._connection_lost = connection_lost or (lambda peer: None)
         self._loopback_only = loopback_only
+        self._no_loopback = no_loopback
         self._tls = tls
         self._keepalive = keepalive
         self._flows = itertools.count(1)
@@ -122,7 +136,11 @@ class TransportLayer:
 
     def send(self, message: bytes, destination: Endpoint, failed: Failed | None = None) -> None:
         """Send now, or as soon as the connection stands. `failed(reason)` is called later if that fails."""
-        if self._closed or (self._loopback_only and not is_loopback(destination.host)):
+        if (
+            self._closed
+            or (self._loopback_only and not is_loopback(destination.host))
+            or self._barred(destination.host)
+        ):
             self._fail(failed, "this destination is not served")
         elif destination.protocol is TransportProtocol.UDP:
             self._send_datagram(message, destination, failed)
@@ -197,7 +215,11 @@ class TransportLayer:
         except OSError:
             self._fail(failed, "the host name is not known")
             return
-        udp.send(message, str(found[0][4][0]), destination.port)
+        address = str(found[0][4][0])
+        if self._barred(address):
+            self._fail(failed, "this destination is not served")
+        else:
+            udp.send(message, address, destination.port)
 
     def _send_when_open(self, message: bytes, destination: Endpoint, failed: Failed | None) -> None:
         waiting = self._waiting.get(destination)
@@ -223,6 +245,9 @@ class TransportLayer:
             pass
         finally:
             waiting = self._waiting.pop(destination, [])
+        if connection is not None and self._barred(connection.peer.host):
+            connection.abort()
+            connection = None
         for message, failed in waiting:
             if connection is None or not connection.send(message):
                 self._fail(failed, "the connection cannot be opened")
@@ -253,6 +278,9 @@ class TransportLayer:
             del self._opened[destination]
         if not self._closed:
             self._connection_lost(destination or connection.peer)
+
+    def _barred(self, address: str) -> bool:
+        return self._no_loopback and leads_home(address)
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

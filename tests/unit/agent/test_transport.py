@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from imsmediasec.agent import connection, transport
 from imsmediasec.agent.endpoint import Endpoint, TransportProtocol
-from imsmediasec.agent.transport import TransportLayer, is_loopback, tls_context
+from imsmediasec.agent.transport import TransportLayer, is_loopback, leads_home, tls_context
 from imsmediasec.errors import LocalError, MalformedInput
 from imsmediasec.sip import SipMessage
 
@@ -448,5 +448,44 @@ def test_a_default_context_is_made_for_tls(monkeypatch: pytest.MonkeyPatch) -> N
         box.send(to(("127.0.0.1", 1), TLS))
         assert await box.failed.get() == "the connection cannot be opened"
         await box.layer.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("host", "home"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("0.0.0.0", True),
+        ("[::1]", True),
+        ("::", True),
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:192.0.2.1", False),
+        ("192.0.2.1", False),
+        ("fe80::1%lo", False),
+        ("localhost", False),
+    ],
+)
+def test_what_leads_home(host: str, home: bool) -> None:
+    """All forms that the kernel takes for loopback. Names are looked at when they are looked up."""
+    assert leads_home(host) is home
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+@pytest.mark.parametrize("protocol", [UDP, TCP])
+def test_strangers_do_not_lead_to_services_of_this_machine(host: str, protocol: TransportProtocol) -> None:
+    """By no form of its address, and no name for it."""
+
+    async def test() -> None:
+        service, client = Box(), Box(loopback_only=False, no_loopback=True)
+        _, port = await service.layer.listen(protocol, "127.0.0.1")
+        await client.layer.listen(UDP, "127.0.0.1")
+        client.send(Endpoint(protocol=protocol, host=host, port=port))
+        assert await client.failed.get()
+        await asyncio.sleep(0.05)
+        assert service.messages.empty()
+        await client.layer.close()
+        await service.layer.close()
 
     run(test)
