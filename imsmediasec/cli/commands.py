@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import os
+import resource
 import signal
 import sys
 from dataclasses import replace
@@ -84,9 +85,17 @@ def agent(
         settings = _override(settings, listen, network, media_ports, outbound, softphone, signalling, secure_forking)
         if report_dir is not None:
             _check_folder(report_dir)
+        _raise_file_limit()
         asyncio.run(_run_agent(settings, report_dir, plain_output))
     except LocalError as error:
         raise click.ClickException(error.reason + _advice(error)) from None
+
+
+def _raise_file_limit() -> None:
+    """A call takes four sockets a stream: use all that the system allows, not the shell's soft limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _advice(error: LocalError) -> str:
