@@ -14,6 +14,9 @@ from imsmediasec.sip import SipMessage, replace_session_description, session_des
 if TYPE_CHECKING:
     from imsmediasec.agent.call import Call
 
+BYE_PATIENCE = 32.0
+"""Seconds for which a call whose BYE was challenged waits for the next one."""
+
 
 class Exchanging:
     """The offer/answer exchanges of one call after its INVITE."""
@@ -81,6 +84,11 @@ class Exchanging:
         self._call.pump()
 
         def done(response: SipMessage, back: SipMessage) -> bool:
+            if response.status < 200:
+                return True
+            if response.status in (401, 407):  # it comes again, with credentials
+                self._core.loop.call_later(BYE_PATIENCE, self._call.close)
+                return True
             d.gone = True
             self._call.media.forget(d.id)
             if d is self._call.inviting.taken or all(other.gone for other in self._call.dialogs.values()):

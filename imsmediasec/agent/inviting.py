@@ -25,6 +25,9 @@ from imsmediasec.sip import SipMessage, parse_option_tags, replace_session_descr
 if TYPE_CHECKING:
     from imsmediasec.agent.call import Call
 
+RING_PATIENCE = 300.0
+"""Seconds without any response but 100 until the INVITE is cancelled: a proxy waits for more than three minutes
+(timer C, RFC 3261 16.8), and who needs longer sends another 18x each minute (13.3.1.1)."""
 MAX_FORKS = 50
 """Dialogs of one INVITE; what further ones answer is not read."""
 # What an answerer says that cannot do without an offer in the INVITE.
@@ -49,6 +52,7 @@ class Inviting:
         """Whom the network says it has passed the INVITE on to."""
         self._redirect: asyncio.TimerHandle | None = None
         """After a 3xx: how long the softphone's next INVITE is waited for."""
+        self._ringing: asyncio.TimerHandle | None = None
         self._offerless = self._wants_offerless()
 
     @property
@@ -58,13 +62,15 @@ class Inviting:
 
     def close(self) -> None:
         """No timer runs on."""
-        if self._redirect is not None:
-            self._redirect.cancel()
+        for timer in (self._redirect, self._ringing):
+            if timer is not None:
+                timer.cancel()
 
     def invite_received(self, transaction: ServerTransaction, source: Endpoint) -> None:
         """The INVITE, from either face; again after a 401, 407 or 3xx, with new keys."""
         self.server, self._source = transaction, source
         transaction.user_data = self._call
+        self._wait_for_response()
         request = transaction.request
         sdp = session_description(request)
         if self._call.side is ims.Side.UAS:
@@ -82,6 +88,14 @@ class Inviting:
             self._offerless = self._wants_offerless()
         self._phone_offer = sdp
         self._invite_to_network(request, sdp)
+
+    def _wait_for_response(self, response: SipMessage | None = None) -> None:
+        """Begin to wait anew, if that was not the last response."""
+        if self._ringing is not None:
+            self._ringing.cancel()
+            self._ringing = None
+        if not self._call.ended and (response is None or response.status < 200):
+            self._ringing = self._core.loop.call_later(RING_PATIENCE, self.cancelled)
 
     def cancelled(self) -> None:
         """The caller gave up. The 487 of the other side ends the call; a 2xx that crosses the CANCEL is refused."""
@@ -126,6 +140,7 @@ class Inviting:
             or (self._call.ended and response.status not in range(200, 300))
         ):
             return
+        self._wait_for_response(response)
         if response.status >= 300:
             self._invite_failed(Face.PHONE, response)
             if made_here and self.taken is not None:  # what took the call cannot be passed on
@@ -282,6 +297,7 @@ class Inviting:
         self._core.observer.sip(Face.PHONE, incoming=True, message=response)
         if response.status == 100 or self._call.ended or self.server is None:
             return
+        self._wait_for_response(response)
         if response.status >= 300:
             self._invite_failed(Face.NETWORK, response)
             return

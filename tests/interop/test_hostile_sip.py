@@ -227,6 +227,47 @@ def test_sdp_where_none_belongs(setup: Setup) -> None:
     assert status(setup.peer.final("INVITE")) == 200
 
 
+@pytest.mark.parametrize("called", [False, True])
+def test_nobody_answers(setup: Setup, monkeypatch: pytest.MonkeyPatch, called: bool) -> None:
+    """Both ends may be gone while it rings: the INVITE is cancelled, however often 180 came before."""
+    monkeypatch.setattr("imsmediasec.agent.inviting.RING_PATIENCE", 0.4)
+    ends: tuple[RawUa, RawUa] = (setup.phone, setup.peer) if called else (setup.peer, setup.phone)
+    callee, caller = ends
+    if called:
+        setup.called(setup.peer.sdp(setup.key))
+    else:
+        setup.phone.request("INVITE", setup.phone.sdp(None))
+    invite = callee.receive("INVITE")
+    for _ in range(3):
+        callee.respond(invite, 180)
+        time.sleep(0.2)
+    callee.respond(callee.receive("CANCEL"), 200)
+    callee.respond(invite, 487)
+    assert status(caller.final("INVITE")) == 487
+    setup.wait_no_calls()
+
+
+def test_a_bye_that_is_challenged(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The softphone sends it again with credentials, and the far end is to get it; if it does not, the call is over
+    all the same."""
+    monkeypatch.setattr("imsmediasec.agent.exchanging.BYE_PATIENCE", 1.0)
+    setup.connect()
+    for code in (407, 200):
+        setup.phone.request("BYE")
+        setup.peer.respond(setup.peer.receive("BYE"), code)
+        assert status(setup.phone.final("BYE")) == code
+    setup.wait_no_calls()
+
+
+def test_a_challenged_bye_that_does_not_come_again(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imsmediasec.agent.exchanging.BYE_PATIENCE", 0.2)
+    setup.connect()
+    setup.phone.request("BYE")
+    setup.peer.respond(setup.peer.receive("BYE"), 407)
+    assert status(setup.phone.final("BYE")) == 407
+    setup.wait_no_calls()
+
+
 def test_many_forks(setup: Setup) -> None:
     """Each dialog costs keys and a try at each packet: there are 50 at most."""
     setup.phone.request("INVITE", setup.phone.sdp(None))
