@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +21,10 @@ from .journal import until
 from .peers.baresip import Baresip
 from .peers.carrier import Carrier
 from .peers.raw import status as status_of
+from .process import Process
 from .wire import Kind, judge
 
+ROOT = Path(__file__).parents[2]
 POLICY = ims.SecurityPolicy(scope=(ims.Scope.END_TO_ACCESS_EDGE,))
 
 
@@ -181,6 +185,42 @@ def test_494_during_a_call(lab: Lab, carrier: Carrier) -> None:
     assert [r["cseq"] for r in carrier.requests("BYE")] == [invites[4] + 1, invites[4] + 2]
     assert not agent.answers_to_phone("INVITE", 494)
     assert not agent.answers_to_phone("BYE", 494)
+
+
+def test_command_and_file(lab: Lab, carrier: Carrier) -> None:
+    """`imsmediasec agent --config`: what a subscriber starts, and what it shows of the call (A5)."""
+    file = lab.folder / "agent.toml"
+    file.write_text(
+        f"""\
+[agent]
+outbound = "sip:127.0.0.1:{carrier.tls_port};transport=tls"
+ca-file = "{carrier.ca_file}"
+mediasec = true
+
+[account]
+username = "alice"
+password = "secret"
+
+[policy]
+scope = ["e2ae"]
+"""
+    )
+    argv = [sys.executable, "-m", "imsmediasec.cli", "agent", "--config", str(file), "--plain-output"]
+    agent = lab.start(Process, "agent", argv, lab.folder, env={"PYTHONPATH": str(ROOT), "COLUMNS": "500"})
+    line = agent.wait_line("outbound proxy")
+    proxy = line.split("outbound proxy ")[1].split(",")[0]
+    bob = core(lab, carrier)
+    alice = lab.baresip(
+        "alice", tone=440, mediaenc="", registrar=int(proxy.split(":")[2].split(";")[0]), outbound=proxy
+    )
+    alice.dial(bob.aor)
+    bob.wait_event("CALL_ESTABLISHED")
+    shown = agent.wait_line("half")
+    assert f"sip:127.0.0.1:{carrier.tls_port};transport=tls (certificate)" in shown
+    alice.hangup()
+    bob.wait_event("CALL_CLOSED")
+    agent.stop()
+    assert "secret" not in agent.text()
 
 
 def test_494_to_a_rekey_of_the_agent(lab: Lab, carrier: Carrier) -> None:
