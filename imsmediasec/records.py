@@ -1,11 +1,13 @@
-"""`quick_init`: frozen dataclasses that are made in a third of the time.
+"""Frozen dataclasses that are made in a third of the time.
 
 The `__init__` that `dataclass` writes for a frozen class goes through `object.__setattr__` with a name
-for each field. The one here calls the setters of the slots. Nothing else about the class changes.
+for each field. `quick_init` replaces it by one that calls the setters of the slots; nothing else about the
+class changes. `filler` goes without `__init__`, for the few places where even that shows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
@@ -36,3 +38,14 @@ def quick_init(cls: type[_Record]) -> type[_Record]:
     made.__annotations__ = dict(cls.__init__.__annotations__)
     cls.__init__ = made  # type: ignore[method-assign]
     return cls
+
+
+def filler(cls: type[_Record]) -> Callable[..., _Record]:
+    """A function that makes an object of this class from all its fields, by position in their order."""
+    names: dict[str, Any] = {"_new": object.__new__, "_cls": cls}
+    listed = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    names |= {f"_set_{name}": getattr(cls, name).__set__ for name in listed}
+    body = "".join(f"    _set_{name}(made, {name})\n" for name in listed)
+    exec(f"def fill({', '.join(listed)}):\n    made = _new(_cls)\n{body}    return made\n", names)
+    fill: Callable[..., _Record] = names["fill"]
+    return fill

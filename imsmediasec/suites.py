@@ -36,8 +36,13 @@ class SrtpSuite:
     key_salt_length: int = field(init=False)
     """Octets of key||salt in a=crypto (RFC 4568 6.1)."""
 
+    inline_length: int = field(init=False)
+    """Characters of ``inline:`` and the key in base64, padded."""
+
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key_salt_length", self.key_length + self.salt_length)
+        octets = self.key_length + self.salt_length
+        object.__setattr__(self, "key_salt_length", octets)
+        object.__setattr__(self, "inline_length", len("inline:") + (octets + 2) // 3 * 4)
 
     def __repr__(self) -> str:
         return f"<SrtpSuite {self.name}>"

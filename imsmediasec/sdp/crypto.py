@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from imsmediasec.errors import MalformedInput
 from imsmediasec.keys import DEFAULT_PARAMS, SessionParams
 from imsmediasec.policy import Quirk
-from imsmediasec.records import quick_init
+from imsmediasec.records import filler, quick_init
 from imsmediasec.secret import Secret
 from imsmediasec.suites import SrtpSuite, suite_by_name
 
@@ -72,6 +72,11 @@ class CryptoAttribute:
     @classmethod
     def parse_value(cls, value: str) -> CryptoAttribute:
         """Read what stands behind "a=crypto:". Raises MalformedInput."""
+        return read_plain(value) or cls.by_grammar(value)
+
+    @classmethod
+    def by_grammar(cls, value: str) -> CryptoAttribute:
+        """The same without the short way for simple values."""
         match = _ATTRIBUTE.match(value)
         if match is None:
             raise _fault(value)
@@ -115,6 +120,31 @@ class CryptoAttribute:
 
     def __str__(self) -> str:
         return f"a=crypto:{self.tag} {self.suite_name} inline:<redacted>"
+
+
+_COMMON_TAGS = {str(number): number for number in range(100)}
+_new_key = filler(InlineKey)
+_new_attribute = filler(CryptoAttribute)
+
+
+def read_plain(value: str) -> CryptoAttribute | None:
+    """The attribute, if it has the form of nearly all: tag, suite and one key of the right length with nothing behind
+    it. What this does not see is for the grammar to judge."""
+    parts = value.split(" ")
+    if len(parts) != 3:
+        return None
+    tag, suite_name, key = parts
+    number, suite = _COMMON_TAGS.get(tag), suite_by_name(suite_name)
+    if number is None or suite is None or len(key) != suite.inline_length or not key.startswith("inline:"):
+        return None
+    try:
+        key_salt = a2b_base64(key[7:], strict_mode=True)
+    except ValueError:  # not base64, or not even ASCII
+        return None
+    if len(key_salt) != suite.key_salt_length:
+        return None
+    keys = (_new_key(Secret(key_salt), None, None, None),)
+    return _new_attribute(number, suite, suite_name, keys, (), DEFAULT_PARAMS, ())
 
 
 def _fault(value: str) -> MalformedInput:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from imsmediasec.errors import MalformedInput
-from imsmediasec.sdp.crypto import CryptoAttribute
+from imsmediasec.sdp.crypto import CryptoAttribute, read_plain
 
 MAX_OCTETS = 262_144
 """Longer input is refused: no real session description comes near it."""
@@ -240,21 +240,13 @@ class MediaDescription(Section):
     def _read_crypto(self) -> tuple[str, tuple[CryptoAttribute, ...], tuple[MalformedInput, ...]]:
         read = self._crypto
         if read is None or read[0] is not self._text:
-            good: list[CryptoAttribute] = []
-            bad: list[MalformedInput] = []
-            tags: set[int] = set()
-            for value in _CRYPTO.findall(self._text):
-                try:
-                    crypto = CryptoAttribute.parse_value(value)
-                    if crypto.tag in tags:
-                        raise MalformedInput(f"crypto tag {crypto.tag} stands twice", clause="RFC 4568 4.1")
-                except MalformedInput as error:
-                    error.__traceback__ = error.__context__ = None  # it is kept, and its frames hold the key
-                    bad.append(error)
-                else:
-                    tags.add(crypto.tag)
-                    good.append(crypto)
-            read = self._crypto = (self._text, tuple(good), tuple(bad))
+            values = _CRYPTO.findall(self._text)
+            quick = [read_plain(value) for value in values]
+            if None in quick or len({crypto.tag for crypto in quick if crypto}) != len(quick):
+                read = (self._text, *_read_one_by_one(values, quick))
+            else:
+                read = (self._text, tuple(quick), ())  # type: ignore[arg-type]  # no None is among them
+            self._crypto = read
         return read
 
 
@@ -330,6 +322,24 @@ class SessionDescription:
     def __repr__(self) -> str:
         kinds = ", ".join(f"{media.media_type} {media.proto}" for media in self.media)
         return f"<SessionDescription {kinds or 'without media'}>"
+
+
+def _read_one_by_one(
+    values: list[str], quick: list[CryptoAttribute | None]
+) -> tuple[tuple[CryptoAttribute, ...], tuple[MalformedInput, ...]]:
+    """The valid a=crypto values and the faults of the others; `quick`: those read already. A tag that stands twice
+    counts the first time."""
+    good: dict[int, CryptoAttribute] = {}
+    bad: list[MalformedInput] = []
+    for value, known in zip(values, quick, strict=True):
+        try:
+            crypto = known or CryptoAttribute.by_grammar(value)
+            if crypto.tag in good:
+                raise MalformedInput(f"crypto tag {crypto.tag} stands twice", clause="RFC 4568 4.1")
+            good[crypto.tag] = crypto
+        except MalformedInput as error:
+            bad.append(error)
+    return tuple(good.values()), tuple(bad)
 
 
 def _cut_blank_end(text: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, r
 
 import pytest
 
-from imsmediasec.records import quick_init
+from imsmediasec.records import filler, quick_init
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,3 +48,13 @@ def test_names_in_tracebacks() -> None:
     """The generated method has the name and annotations of what it replaces."""
     assert Record.__init__.__qualname__ == "Record.__init__"
     assert Record.__init__.__annotations__["number"] in (int, "int")
+
+
+def test_filler() -> None:
+    """All fields by position, without `__init__`; the object is like any other."""
+    fill = filler(Record)
+    assert fill("a", 8, {1: 2}) == Record(name="a", number=8, places={1: 2})
+    with pytest.raises(TypeError):
+        fill("a")
+    with pytest.raises(FrozenInstanceError):
+        fill("a", 8, {}).number = 9  # type: ignore[misc]
