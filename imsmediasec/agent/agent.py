@@ -72,8 +72,8 @@ class Agent:
         try:
             await self._open(core, Face.PHONE, config.local_host, config.local_port)
             await self._open(core, Face.NETWORK, config.network_host, config.network_port)
-            if config.trust_asserted_identity and config.outbound is not None:
-                core.trusted_hosts = await _addresses(config.outbound)
+            if config.outbound is not None:
+                core.outbound_hosts = await _addresses(config.outbound)
         except BaseException:
             await self.stop()
             raise

@@ -66,8 +66,8 @@ class BackToBack:
         self.dialogs: dict[tuple[str, str, str], SipDialog] = {}
         self._layers: dict[Face, TransactionLayer] = {}
         self.transfers = Transfers()
-        self.trusted_hosts: frozenset[str] = frozenset()
-        """Addresses of the outbound hop, if it may assert identities."""
+        self.outbound_hosts: frozenset[str] = frozenset()
+        """Addresses of the outbound hop; none without one."""
         self.registering = Registering(self) if config.mediasec else None
         self._own_users: dict[Endpoint, float] = {}
 
@@ -268,7 +268,10 @@ class BackToBack:
         if half.flow is not None:
             return half.flow
         if half.face is Face.NETWORK:
-            return next_hop(out, None, self.config.network_protocol)
+            hop = next_hop(out, None, self.config.network_protocol)
+            outbound = self.config.outbound
+            # A re-key goes over the hop that was declared protected, not where a peer's Contact leads.
+            return hop if outbound is None or hop.host in self.outbound_hosts else outbound
         return self.contacts.flow_of(half.remote_target) or next_hop(out, None)
 
     def send(
@@ -329,7 +332,8 @@ class BackToBack:
 
     def _believe(self, face: Face, message: SipMessage, source: Endpoint) -> None:
         """Identities asserted by somebody who may not are taken out on arrival (RFC 3325 5)."""
-        if face is Face.NETWORK and source.host not in self.trusted_hosts and message.has("P-Asserted-Identity"):
+        trusted = self.config.trust_asserted_identity and source.host in self.outbound_hosts
+        if face is Face.NETWORK and not trusted and message.has("P-Asserted-Identity"):
             message.remove("P-Asserted-Identity")
 
     def _is_own(self, source: Endpoint) -> bool:
