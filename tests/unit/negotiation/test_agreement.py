@@ -7,7 +7,7 @@ import pytest
 import imsmediasec as ims
 from imsmediasec.keymgmt import sdes
 from imsmediasec.negotiation.agreement import RECEIVE_GRACE, Agreement
-from imsmediasec.negotiation.dialog import Dialog, Form, MediaPlan
+from imsmediasec.negotiation.dialog import Dialog, Ends, Form, MediaPlan
 from imsmediasec.negotiation.forking import ForkPhase
 from imsmediasec.negotiation.ledger import Disclosure, KeyLedger
 from imsmediasec.negotiation.timers import Timer, TimerQueue
@@ -253,3 +253,13 @@ def test_dropped_keys() -> None:
     assert world.took() == ["keepalive-only", "retired receive", "retired send", "retired receive"]
     assert world.timers.next() is None
     assert Gate.OPEN not in {stream.gate for stream in world.dialog.streams.values()}
+
+
+def test_ends_at_the_edge() -> None:
+    """No other terminal sees a key that the access edge takes out: private, though it stood in the INVITE."""
+    world = World()
+    world.dialog.live = True
+    one = plan(local=world.share(crypto()), remote=crypto())
+    one.ends = Ends.EDGE
+    assert world.reach(one)[-1] == "open"
+    assert world.dialog.phase is ForkPhase.LIVE_PRIVATE

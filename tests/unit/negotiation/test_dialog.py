@@ -73,3 +73,18 @@ def test_plan_answered() -> None:
     assert plan.local is None
     refused = plan.answered(form=Form.REFUSED, local=None, transport=("x", 0))
     assert (refused.form, refused.remote) == (Form.REFUSED, None)
+
+
+@pytest.mark.parametrize(
+    ("form", "port", "clear"),
+    [
+        (Form.PLAIN, 4000, True),
+        (Form.PASS, 4000, True),
+        (Form.PASS, 0, False),
+        (Form.SECURE, 4000, False),
+        (Form.REFUSED, 4000, False),
+    ],
+)
+def test_in_clear(form: Form, port: int, clear: bool) -> None:
+    """In use, and nothing of ours protects it."""
+    assert MediaPlan(form=form, remote_transport=("x", port)).in_clear is clear

@@ -8,7 +8,8 @@ import pytest
 import imsmediasec as ims
 from imsmediasec.errors import DowngradeDetected, NoCommonSecurity, PeerMisbehaved
 from imsmediasec.keymgmt import sdes
-from imsmediasec.negotiation.dialog import Form, LocalOffer, MediaPlan, OfferedMedia, Stream
+from imsmediasec.negotiation.dialog import Ends, Form, LocalOffer, MediaPlan, OfferedMedia, Stream
+from imsmediasec.negotiation.edge import EdgeRules
 from imsmediasec.negotiation.judging import check_required, judge_answer, judge_offer, offered_keys
 from imsmediasec.sdp.document import SessionDescription
 from imsmediasec.suites import AES_CM_128_HMAC_SHA1_32, AES_CM_128_HMAC_SHA1_80, ALL_SUITES
@@ -50,8 +51,8 @@ def judge(
 
 
 def protected() -> Stream:
-    local = sdes.new_crypto(1, AES_CM_128_HMAC_SHA1_80, REQUIRED, counter(0))
-    remote = sdes.new_crypto(1, AES_CM_128_HMAC_SHA1_80, REQUIRED, counter(1))
+    local = sdes.new_crypto(1, AES_CM_128_HMAC_SHA1_80, REQUIRED, counter(7))
+    remote = sdes.new_crypto(1, AES_CM_128_HMAC_SHA1_80, REQUIRED, counter(8))
     return Stream(index=0, mid=None, media_type="audio", form=Form.SECURE, local=local, remote=remote)
 
 
@@ -384,3 +385,40 @@ def test_policy_that_became_stricter() -> None:
     check_required([plain, MediaPlan(form=Form.SECURE, media_type="audio")], PREFERRED)
     with pytest.raises(NoCommonSecurity, match="would be in clear"):
         check_required([plain], REQUIRED)
+
+
+EDGE = EdgeRules(allowed=True, available=True, offers=Ends.FAR_END, unmarked=Ends.FAR_END)
+APPLIED = "a=3ge2ae:applied"
+
+
+def test_offer_that_ends_sooner() -> None:
+    """A re-offer whose protection ends at the access edge, where it was end to end, is a downgrade."""
+    text = SessionDescription.parse(body(f"{SAVP}\n{CRYPTO}\n{APPLIED}"))
+    arguments = {
+        "policy": REQUIRED,
+        "suites": ALL_SUITES,
+        "capabilities": CAPABILITIES,
+        "keys_may_travel": True,
+        "edge": EDGE,
+    }
+    assert judge_offer(text, streams={}, **arguments)[0].ends is Ends.EDGE  # type: ignore[arg-type]
+    with pytest.raises(DowngradeDetected, match="access edge"):
+        judge_offer(text, streams={0: protected()}, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("on_lost", [ims.OnFailure.REFUSE, ims.OnFailure.WARN])
+def test_answer_that_ends_sooner(on_lost: ims.OnFailure) -> None:
+    """The same of an answer within the call."""
+    ours = replace(SECURE, was_protected=True)
+    policy = replace(REQUIRED, on_protection_lost=on_lost)
+    text = SessionDescription.parse(body(f"{SAVP}\n{GOOD}\n{APPLIED}"))
+
+    def judged() -> MediaPlan:
+        offer = LocalOffer(media=(ours,), fresh=True)
+        return judge_answer(text, offer=offer, policy=policy, capabilities=CAPABILITIES, edge=EDGE)[0]
+
+    if on_lost is ims.OnFailure.REFUSE:
+        with pytest.raises(DowngradeDetected, match="access edge"):
+            judged()
+    else:
+        assert judged().ends is Ends.EDGE

@@ -9,7 +9,7 @@ import imsmediasec as ims
 from imsmediasec.errors import LocalError
 from imsmediasec.policy import Quirk
 from imsmediasec.terms import DialogExit, Direction, Gate, KeyManagement, OnFailure, Requirement, Retarget
-from tests.pair import PEER, D, Pair, Party, body, snapshot
+from tests.pair import CAPABILITIES, PEER, D, Pair, Party, body, snapshot
 
 SEND, RECEIVE = Direction.SEND, Direction.RECEIVE
 PREFERRED = ims.SecurityPolicy(requirement=Requirement.PREFERRED)
@@ -644,3 +644,19 @@ def test_a_policy_that_became_stricter_before_the_answer() -> None:
     with pytest.raises(LocalError, match="would be in clear"):
         bob.answer()
     assert snapshot(bob.negotiation) == before
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_offers_to_edge(agreed: bool) -> None:
+    """Only where policy and registration want it."""
+    one = ims.Negotiation(
+        ims.SecurityPolicy(scope=(ims.Scope.END_TO_ACCESS_EDGE, ims.Scope.END_TO_END)),
+        side=ims.Side.UAC,
+        capabilities=CAPABILITIES,
+        local_identity="sip:a@x",
+        remote_target="sip:b@x",
+        signalling=ims.Hop.PROTECTED,
+        access_edge=ims.Identity(uri="sip:pcscf@x", source=ims.IdentitySource.CERTIFICATE) if agreed else None,
+    )
+    assert one.offers_to_edge is agreed
+    assert ("3ge2ae" in one.create_offer(body(), now=0)) is agreed

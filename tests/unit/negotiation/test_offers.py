@@ -5,7 +5,8 @@ import pytest
 import imsmediasec as ims
 from imsmediasec.errors import LocalError
 from imsmediasec.keymgmt import sdes
-from imsmediasec.negotiation.dialog import Form, LocalOffer, MediaPlan, Stream
+from imsmediasec.negotiation.dialog import Ends, Form, LocalOffer, MediaPlan, Stream
+from imsmediasec.negotiation.edge import EdgeRules
 from imsmediasec.negotiation.offers import read_own, write_answer, write_offer
 from imsmediasec.sdp.crypto import CryptoAttribute
 from imsmediasec.sdp.document import SessionDescription
@@ -261,3 +262,20 @@ def test_answer_with_other_m_lines() -> None:
     """RFC 3264 6: as many m-lines as the offer."""
     with pytest.raises(LocalError, match="the answer has 1 m-lines, the offer 2"):
         answer(body(), plan(), plan())
+
+
+def test_to_the_edge() -> None:
+    """What the edge is to end says so."""
+    doc = read_own(body())
+    made = write_offer(
+        doc,
+        policy=ims.SecurityPolicy(),
+        suites=DEFAULT_PREFERENCE,
+        random=counter(),
+        streams={},
+        fresh=False,
+        keys_may_travel=True,
+        edge=EdgeRules(allowed=True, available=True, offers=Ends.EDGE, unmarked=Ends.EDGE_PRESUMED),
+    )
+    assert made.media[0].ends is Ends.EDGE
+    assert "a=3ge2ae:requested" in str(doc)

@@ -6,7 +6,7 @@ import pytest
 
 import imsmediasec as ims
 from imsmediasec.terms import Direction, ForkState, IdentitySource, KeyManagement, OnFailure, Requirement, Scope
-from tests.pair import PEER, D, Pair, Party, body
+from tests.pair import CAPABILITIES, PEER, D, Pair, Party, body
 
 PREFERRED = ims.SecurityPolicy(requirement=Requirement.PREFERRED)
 SEND, RECEIVE = Direction.SEND, Direction.RECEIVE
@@ -175,3 +175,33 @@ def test_policy_warnings() -> None:
     pair.confirmed()
     assert {"terminal-unverified", "method-unavailable"} <= set(pair.alice.warnings())
     assert not {"terminal-unverified", "method-unavailable"} & set(pair.bob.warnings())
+
+
+@pytest.mark.parametrize("scope", [(Scope.END_TO_ACCESS_EDGE,), (Scope.END_TO_END, Scope.END_TO_ACCESS_EDGE)])
+@pytest.mark.parametrize("hop", list(ims.Hop))
+def test_ends_at_the_edge(scope: tuple[Scope, ...], hop: ims.Hop) -> None:
+    """The edge ends it, holds the key and is named; who else could listen is not left out."""
+    edge = ims.Identity(uri="sip:pcscf@x", source=IdentitySource.CERTIFICATE)
+    bob = Party(ims.Side.UAS)
+    bob.negotiation = ims.Negotiation(
+        ims.SecurityPolicy(scope=scope, sdes_over_unprotected_signalling=True),
+        side=ims.Side.UAS,
+        capabilities=CAPABILITIES,
+        local_identity="sip:b@x",
+        remote_target="sip:a@x",
+        signalling=hop,
+        access_edge=edge,
+    )
+    offer = Pair().alice.offer(dialog=None)
+    bob.receive_offer(offer + "a=3ge2ae:applied\r\n", peer=PEER)
+    bob.answer()
+    bob.confirm()
+    status = bob.negotiation.status
+    assert (status.terminating_entity, status.other_end.uri) == (edge, "sip:bob@ims.example")
+    assert status.streams[0].scope is Scope.END_TO_ACCESS_EDGE
+    kinds = set(holders(bob))
+    expected = {ims.HolderKind.ACCESS_EDGE}
+    if hop is ims.Hop.UNPROTECTED:
+        expected.add(ims.HolderKind.SIGNALLING_LISTENERS)
+    assert kinds == expected
+    assert ("edge-only" in bob.warnings()) is (scope[0] is Scope.END_TO_END)
