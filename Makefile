@@ -19,6 +19,7 @@ test: ## all checks and all tests, interop included
 	@scripts/install-peers test
 	@scripts/setup
 	@$(MAKE) --no-print-directory lint types docs
+	@$(PY) -m tests.maxi_cov
 	@$(PY) -m pytest -n 3 --reruns 1 -m "not long and not alone"
 	@$(PY) -m pytest --reruns 1 -m "alone and not long"
 
