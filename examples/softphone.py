@@ -1,6 +1,7 @@
 """A small pjsua2 softphone: call or be called, play a wav, record what is heard.
 
-`softphone_protected.py` is the same program with its media protected; the two differ in a few lines.
+`softphone.py` and `softphone_protected.py` are one program, without and with protection: the second has
+the lines marked "+".
 """
 
 import argparse

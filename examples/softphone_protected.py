@@ -1,13 +1,14 @@
 """A small pjsua2 softphone: call or be called, play a wav, record what is heard.
 
-`softphone.py` is the same program without protection; the two differ in the lines marked "+".
+`softphone.py` and `softphone_protected.py` are one program, without and with protection: the second has
+the lines marked "+".
 """
 
 import argparse
 import time
 
 import pjsua2 as pj
-from support import describe  # + status and counters as a line of JSON
+from support import describe, show  # + the status, live and at the end
 
 import imsmediasec as ims  # +
 from imsmediasec.adapters.pjsua2 import Protection  # +
@@ -84,8 +85,9 @@ sources[0].createPlayer(options.play)
 settings = pj.AccountConfig()
 settings.idUri = f"sip:{options.user}@127.0.0.1"
 settings.mediaConfig.lockCodecEnabled = False
-ports = range(options.network_port + 2, options.network_port + 22)  # + for media, on the network side
-protection = Protection(signalling=ims.Hop.PROTECTED, network_port=options.network_port, media_ports=ports)  # +
+port = options.network_port  # + towards the network: SIP, and media behind it
+media = range(port + 2, port + 22)  # +
+protection = Protection(signalling=ims.Hop.PROTECTED, on_status=show, network_port=port, media_ports=media)  # +
 protection.configure(settings, sip_port=options.sip_port)  # +
 account = Account()
 account.create(settings)

@@ -18,6 +18,13 @@ from pathlib import Path
 RATE = 8000
 
 
+def show(status) -> None:
+    """Each new status of a call, as it comes."""
+    holders = ", ".join(holder.name for holder in status.key_holders) or "everybody on the path"
+    lock = "protected" if status.protected else "not protected"
+    print(f"  [{lock}] {status.terminating_entity.uri}, forking {status.fork_state.value}; keys: {holders}", flush=True)
+
+
 def describe(protection) -> str:
     """Status and packet counters of a `Protection`, as a line of JSON without secrets."""
     status = protection.status
