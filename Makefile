@@ -20,8 +20,8 @@ test: ## all checks and all tests, interop included
 	@scripts/setup
 	@$(MAKE) --no-print-directory lint types docs
 	@$(PY) -m tests.maxi_cov
-	@$(PY) -m pytest -n 3 --reruns 1 -m "not long and not alone"
-	@$(PY) -m pytest --reruns 1 -m "alone and not long"
+	@$(PY) -m pytest -n 3 -m "not long and not alone"
+	@$(PY) -m pytest -m "alone and not long"
 
 unit: setup ## the tests that need no other program
 	@$(PY) -m pytest -n 2 -m "not interop and not long"
